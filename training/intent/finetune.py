@@ -127,6 +127,7 @@ def finetune_intent(
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
     start = _load_base(base, revision, dev, settings, names or Inventory(Names(), Names()))
+    settings = _with_head(settings, start, examples)
     _report_base(
         on_epoch,
         1 if settings.fit.head == "convex" else settings.fit.epochs,
@@ -194,6 +195,17 @@ def _made_ready(
     slots = {slot.name for row in examples for slot in row.slots or ()}
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(slots))
     return model
+
+
+def _with_head(
+    settings: IntentFinetuneSettings, start: _Base, examples: Sequence[IntentExample]
+) -> IntentFinetuneSettings:
+    """Return the settings with the head that null stands for, see `FitSettings`; adapters need training."""
+    if settings.fit.head is not None:
+        return settings
+    from_words = bool(start.model.network.config.words) and settings.lora is None and _is_foreign(start, examples)
+    fit = settings.fit.model_copy(update={"head": "convex" if from_words else "trained"})
+    return settings.model_copy(update={"fit": fit})
 
 
 def _is_foreign(start: _Base, examples: Sequence[IntentExample]) -> bool:

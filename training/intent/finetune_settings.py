@@ -34,7 +34,7 @@ class IntentFinetuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3)
+    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3, head=None)
     replay: int = Field(default=100, ge=0)
     replay_weight: float = Field(default=0.5, ge=0)
     noise: NoiseSettings = NoiseSettings()

@@ -82,8 +82,9 @@ class FitSettings(StepSettings):
         label_smoothing: Label smoothing of the intent loss.
         slot_weight: Weight of the slot loss beside the intent loss.
         head: `trained`: encoder and heads learn together, step by step. `convex`: the encoder stays as it is, and both
-            heads are fitted to it at their only optimum; epochs, rates, batches, dropout and interpolation have
-            no effect then.
+            heads are fitted at their only optimum, that of the intents also to the words and n-grams of the texts;
+            epochs, rates, batches, dropout and interpolation have no effect then. null: `convex` where the base has
+            vectors of words and knows none of three or more labelled intents, else `trained`.
         seed: Seed of the order and of dropout.
     """
 
@@ -95,7 +96,7 @@ class FitSettings(StepSettings):
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     slot_weight: float = Field(default=1.0, ge=0)
-    head: Literal["trained", "convex"] = "trained"
+    head: Literal["trained", "convex"] | None = "trained"
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 

@@ -2,8 +2,8 @@
 
 It takes some minutes on a CPU: sentences of the grammar, with recognition errors imitated anew in each epoch; a
 byte-level vocabulary; one joint model; a temperature; and a few hundred of the sentences as a replay set, which
-fine-tuning mixes in so that intents that nobody labelled are not forgotten. With a teacher, a sentence encoder, the base
-also brings vectors of words, which labels of any domain can build on.
+fine-tuning mixes in so that intents that nobody labelled are not forgotten. With a teacher, a sentence encoder, the
+base also has vectors of words, which labels of any domain can build on.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.L
 
 
 def text_logits(branch: Any, texts: list[str]) -> Any:
-    """Return the logits of the intents by the texts' n-grams and words, (B, C); 0 where the model has no such branch."""
+    """Return the logits (B, C) by the n-grams and words of the texts; 0 where the model has no such branch."""
     if not branch:
         return 0.0
     rows = [ngram_logits(branch, text) + word_logits(branch, text) for text in texts]

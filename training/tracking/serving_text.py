@@ -1,6 +1,6 @@
 """What both kinds of served versions need: the MLflow pyfunc around a model, and the normal form of texts.
 
-`training.tracking.export` joins this file and that of a kind into one `serving.py`, which lies beside the files of every
+`training.tracking.export` joins this file and that of a kind into one `serving.py`, which is beside the files of every
 registered version and runs on machines without earmark: the parts import nothing of earmark but each other, read only
 safetensors and JSON, and run no code of the model's folder. Some parts of earmark are repeated there (the normal form,
 word confidence, the joint head, the text branch, slots); tests check that both give the same results.

@@ -101,7 +101,7 @@ def reading(tmp_path_factory, taught) -> Path:
 
 @pytest.fixture(scope="module")
 def versions(tracking, taught, reading):
-    """Register both bases, the taught model and the one that reads the text; return the URI of each model's own files."""
+    """Register both bases and the models made here; return the URI of each model's own files."""
     found = {}
     for name, kind, folder in (
         ("asr", "asr", BASES / "asr"),
