@@ -25,6 +25,7 @@ from training.intent.fit import DRAFT, IntentExample, tags_in
 from training.intent.model import IntentModel, text_batches
 from training.intent.network import JointIntentModel, one_thread_if_small
 from training.intent.slot_tags import UNTAGGED
+from training.intent.temperature import fit_temperature
 from training.intent.text_branch import ngram_table
 from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
 
@@ -89,11 +90,12 @@ def fit_heads(
     draw: Callable[[int], Sequence[IntentExample]],
     slot_weight: float,
     seed: int,
+    calibrate_from: int,
     on_progress: Progress | None = None,
     dev_error: Callable[[], float] | None = None,
     on_epoch: OnEpoch | None = None,
-) -> LoopResult:
-    """Fit both heads of a model, in place; the encoder is not changed.
+) -> tuple[LoopResult, float]:
+    """Fit both heads of a model, in place; the encoder is not changed. Return the result and the new temperature.
 
     Args:
         model: its inventory has to contain every intent and slot already.
@@ -102,6 +104,7 @@ def fit_heads(
         draw: returns the examples of an epoch with imitated recognition errors, counted from 0, for the slots.
         slot_weight: 0: the slot head stays as it is.
         seed: seed of the folds.
+        calibrate_from: number of utterances from which on a temperature is fitted, to held-out folds of them.
         on_progress: called after each fit with fits done, fits in all, and the loss.
         dev_error: returns the error on the dev examples.
         on_epoch: called at the end, as after an only epoch.
@@ -116,7 +119,7 @@ def fit_heads(
             on_progress(min(done, total), total, loss)
 
     with one_thread_if_small(model.network):
-        loss = _fit_intents(model, sorted(plain, key=_order))
+        loss, temperature = _fit_intents(model, sorted(plain, key=_order), seed, calibrate_from)
         note(loss)
         if slot_weight:
             words = _word_rows(model, _copies(draw))
@@ -125,7 +128,7 @@ def fit_heads(
     if on_epoch is not None:
         error = dev_error() if dev_error is not None else None
         on_epoch(Epoch(1, 1, loss, error, time.monotonic() - began, 0.0))
-    return LoopResult(losses=(loss,), steps=done)
+    return LoopResult(losses=(loss,), steps=done), temperature
 
 
 def _copies(draw: Callable[[int], Sequence[IntentExample]]) -> list[IntentExample]:
@@ -174,13 +177,11 @@ def chosen_penalty(rows: HeadRows, seed: int, note: Callable[[float], None] | No
     groups = np.unique(rows.groups)
     if len(groups) < 2 * FOLDS:
         return PENALTIES[1]
-    order = np.random.default_rng([seed, 32]).permutation(len(groups))
     if len(rows.targets) > MOST_ROWS:  # enough to choose by
+        order = np.random.default_rng([seed, 32]).permutation(len(groups))
         kept = groups[order[: max(2 * FOLDS, len(groups) * MOST_ROWS // len(rows.targets))]]
         return chosen_penalty(rows.take(np.isin(rows.groups, kept)), seed, note)
-    fold = np.empty(len(groups), dtype=np.intp)
-    fold[order] = np.arange(len(groups)) % FOLDS
-    of_row = fold[np.searchsorted(groups, rows.groups)]
+    of_row = _folds(rows.groups, seed)
     losses = np.zeros(len(PENALTIES))
     for held in range(FOLDS):
         learned, asked = rows.take(of_row != held), rows.take(of_row == held)
@@ -193,9 +194,42 @@ def chosen_penalty(rows: HeadRows, seed: int, note: Callable[[float], None] | No
     return PENALTIES[int(losses.argmin())]
 
 
+def held_out_logits(rows: HeadRows, seed: int) -> tuple[Wide, npt.NDArray[np.bool_]]:
+    """Return the logits (R, K) of each row by the intents' optimum without its fold, and whether that was taught it.
+
+    An intent of few labels may lie in one fold of utterances alone.
+    """
+    of_row, logits = _folds(rows.groups, seed), np.zeros_like(rows.start)
+    taught = np.zeros(len(of_row), dtype=bool)
+    for held in range(FOLDS):
+        learned, asked = rows.take(of_row != held), rows.take(of_row == held)
+        departure, _ = optimum(learned, _intent_penalty(learned.weights))
+        logits[of_row == held] = _logits(asked, departure)
+        taught[of_row == held] = np.isin(asked.targets, learned.targets)
+    return logits, taught
+
+
+def _folds(groups: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
+    """Return the fold of each row, (R,); all rows of an utterance are in one."""
+    names = np.unique(groups)
+    fold = np.empty(len(names), dtype=np.intp)
+    fold[np.random.default_rng([seed, 32]).permutation(len(names))] = np.arange(len(names)) % FOLDS
+    return fold[np.searchsorted(names, groups)]
+
+
+def _intent_penalty(weights: Wide) -> float:
+    return 1.0 / (INVERSE_PENALTY * float(weights.sum()))
+
+
+def _logits(rows: HeadRows, departure: Wide) -> Wide:
+    few = 0 if rows.ngrams is None else rows.ngrams.shape[1]
+    logits: Wide = rows.start + rows.features @ departure[few:-1] + departure[-1]
+    return logits if rows.ngrams is None else logits + rows.ngrams @ departure[:few]
+
+
 def _loss(rows: HeadRows, departure: Wide) -> float:
     """Return the weighted sum of the cross entropy [nats]."""
-    logits = rows.start + rows.features @ departure[:-1] + departure[-1]
+    logits = _logits(rows, departure)
     log_probs = logits - logsumexp(logits, axis=1, keepdims=True)
     return -float(rows.weights @ log_probs[np.arange(len(logits)), rows.targets])
 
@@ -214,8 +248,13 @@ def _fit_slots(head: nn.Linear, rows: HeadRows, seed: int, note: Callable[[float
     return loss
 
 
-def _fit_intents(model: IntentModel, rows: Sequence[IntentExample]) -> float:
-    """Fit what gives the intents, in place; return its mean loss on the rows [nats]."""
+def _fit_intents(
+    model: IntentModel, rows: Sequence[IntentExample], seed: int, calibrate_from: int
+) -> tuple[float, float]:
+    """Fit what gives the intents, in place; return its mean loss on the rows [nats] and its temperature.
+
+    Pseudo-labels have no part in the temperature: they mostly agree with the model, which would make it overconfident.
+    """
     network = model.network
     network.set_ngrams(*ngram_table([row.text for row in rows]))
     learned = _intent_rows(model, rows)
@@ -224,8 +263,15 @@ def _fit_intents(model: IntentModel, rows: Sequence[IntentExample]) -> float:
     scale = np.full(learned.features.shape[1], WORD_VECTORS)
     pooled = np.sqrt((learned.features[:, :width] ** 2).sum(axis=1).mean())
     scale[:width] = length / max(float(pooled), 1e-12)
-    penalty = 1.0 / (INVERSE_PENALTY * float(learned.weights.sum()))
-    departure, loss = optimum(replace(learned, features=scale * learned.features), penalty)
+    scaled = replace(learned, features=scale * learned.features)
+    departure, loss = optimum(scaled, _intent_penalty(scaled.weights))
+    temperature = model.temperature
+    if len(np.unique(scaled.groups)) >= max(FOLDS, calibrate_from):
+        held_out, known = held_out_logits(scaled, seed)
+        known &= np.array([not row.pseudo for row in rows])
+        if len(np.unique(scaled.groups[known])) >= calibrate_from:
+            chosen = scaled.take(known)
+            temperature = fit_temperature(held_out[known].astype(np.float32), chosen.targets, chosen.weights)
     change, bias = departure[ngrams:-1] * scale[:, None], departure[-1]
     with torch.no_grad():
         for weights, added in (
@@ -235,7 +281,7 @@ def _fit_intents(model: IntentModel, rows: Sequence[IntentExample]) -> float:
             (network.intent_head.bias, bias),
         ):
             weights += torch.as_tensor(added, dtype=weights.dtype, device=weights.device)
-    return loss
+    return loss, temperature
 
 
 def _intent_rows(model: IntentModel, rows: Sequence[IntentExample]) -> HeadRows:

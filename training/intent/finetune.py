@@ -21,7 +21,7 @@ from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors, can_tell
 from training.intent.epoch_examples import epoch_examples
 from training.intent.finetune_settings import IntentFinetuneSettings, by_base
-from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
+from training.intent.fit import DRAFT, RATE_SETTING, IntentExample, fit, named_example
 from training.intent.inventory import named_now
 from training.intent.replay import read_replay
 from training.intent.text_noise import NoiseSettings
@@ -252,7 +252,7 @@ def _learn(
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
     if settings.fit.head == "convex":
         plain = drawn(NoiseSettings(clean=1.0))(0)
-        loop = _fit_heads(model, plain, draw, settings.fit, on_progress, (start, dev), on_epoch)
+        model, loop = _fit_heads(model, plain, draw, settings, on_progress, (start, dev), on_epoch)
     else:
         loop = _train(model, draw, settings, on_progress, (start, dev), checkpoint_from, on_epoch)
         mix(model.network, weights, settings.interpolate or 0.0)
@@ -322,17 +322,19 @@ def _fit_heads(
     model: IntentModel,
     plain: Sequence[IntentExample],
     draw: Callable[[int], list[IntentExample]],
-    settings: FitSettings,
+    settings: IntentFinetuneSettings,
     on_progress: Progress | None,
     dev: tuple[_Base, Sequence[IntentExample]],
     on_epoch: OnEpoch | None,
-) -> LoopResult:
-    """Fit both heads to the encoder as it is."""
+) -> tuple[IntentModel, LoopResult]:
+    """Fit both heads to the encoder as it is; return the model with its temperature, and the result."""
     from training.intent.convex_heads import fit_heads
 
     watch = _watch(model, *dev, 0.0)
     error = watch.error if watch is not None else None
-    return fit_heads(model, plain, draw, settings.slot_weight, settings.seed, on_progress, error, on_epoch)
+    fit, enough = settings.fit, settings.calibrate_from
+    loop, found = fit_heads(model, plain, draw, fit.slot_weight, fit.seed, enough, on_progress, error, on_epoch)
+    return replace(model, temperature=found), loop
 
 
 def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share: float) -> Watch | None:

@@ -28,7 +28,8 @@ class IntentFinetuneSettings(BaseModel):
             the base.
         calibrate_from: Number of dev examples from which on the temperature is fitted to them. With fewer, the base's
             predictions are calibrated on all texts that people labelled; where these are of fewer utterances than this
-            number, the temperature of the base is kept.
+            number, the temperature of the base is kept. A convex head has its temperature from held-out folds of the
+            labelled texts instead.
         pseudo: What is learned from utterances that nobody labelled.
     """
 

@@ -70,7 +70,7 @@ class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
         self.dropout = nn.Dropout(config.head_dropout)
         self.intent_head = nn.Linear(width, len(config.intents or [OTHER_INTENT]))
         self.slot_head = nn.Linear(width, len(tag_names(config.slot_names or [])))
-        self.text = self._text_branch(config) if config.ngrams or config.words else None
+        self.text: Any = self._text_branch(config) if config.ngrams or config.words else None
         self.post_init()
 
     @staticmethod

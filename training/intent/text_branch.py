@@ -61,7 +61,7 @@ class WordVectors(NamedTuple):
     weights: npt.NDArray[np.float32]
 
 
-class TextBranch(nn.Module):
+class TextBranch(nn.Module):  # type: ignore[misc]
     """Logits of intents from words and n-grams of texts.
 
     Args:
