@@ -39,7 +39,7 @@ FOLDS: Final = 4
 INVERSE_PENALTY: Final = 20.0
 """Inverse strength of the penalty on what gives the intents, per text: the C of scikit-learn's logistic regression."""
 
-ENCODER, ENCODER_BESIDE_WORDS, WORD_VECTORS = 1.0, 0.3, 0.7
+ENCODER, ENCODER_BESIDE_WORDS, WORD_VECTORS = 1.0, 0.3, 0.5
 """Length of an encoder's output, the same of one that comes with vectors of words, and of the mean of these, beside
 n-grams of length 1: features that are longer are penalised less."""
 

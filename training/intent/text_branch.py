@@ -25,10 +25,6 @@ SHORTEST, LONGEST = 2, 5
 LETTERS, WORDS = 0, 1
 """What the hash of an n-gram begins with: n-grams of letters, and words and pairs of words."""
 
-WORD_GAIN: Final = 2.7
-"""Weight of a word or pair beside an n-gram of letters. A text has some 15 times as many of the latter; with it, words
-count about half as much as letters do."""
-
 MOST_NGRAMS: Final = 2**15
 """Largest number of n-grams that a model keeps; the most frequent ones are kept."""
 
@@ -162,15 +158,13 @@ def ngrams(text: str) -> Iterator[tuple[str, int]]:
 def ngram_table(texts: Sequence[str]) -> tuple[Hashes, npt.NDArray[np.float32]]:
     """Return the hashes of the n-grams of texts, sorted, and their inverse document frequencies, both (U,).
 
-    The frequency is scikit-learn's, ln((1 + N) / (1 + n)) + 1 for n of N texts, times `WORD_GAIN` where it is of words.
+    The frequency is scikit-learn's, ln((1 + N) / (1 + n)) + 1 for n of N texts.
     """
-    found = Counter(part for text in texts for part in {(text_hash(*each), each[1]) for each in ngrams(text)})
-    kept = sorted(found, key=lambda part: (-found[part], part))[:MOST_NGRAMS]
-    of_hash = {own: (found[own, kind], kind) for own, kind in kept}
-    hashes = np.array(sorted(of_hash), dtype=np.int32)
-    count = np.array([of_hash[own][0] for own in hashes.tolist()], dtype=np.float64)
-    gain = np.array([WORD_GAIN if of_hash[own][1] == WORDS else 1.0 for own in hashes.tolist()])
-    return hashes, (gain * (np.log((1 + len(texts)) / (1 + count)) + 1)).astype(np.float32)
+    found = Counter(own for text in texts for own in {text_hash(*part) for part in ngrams(text)})
+    kept = sorted(found, key=lambda own: (-found[own], own))[:MOST_NGRAMS]
+    hashes = np.array(sorted(kept), dtype=np.int32)
+    count = np.array([found[own] for own in hashes.tolist()], dtype=np.float64)
+    return hashes, (np.log((1 + len(texts)) / (1 + count)) + 1).astype(np.float32)
 
 
 def _letters(word: str) -> Iterator[str]:

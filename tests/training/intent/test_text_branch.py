@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from corpus.text import normalise
 from tests.training.tiny_intent import made_up_words, taught_intent
 from training.intent.model import classify, load_intent, save_intent
-from training.intent.text_branch import LETTERS, WORD_GAIN, WORDS, TextBranch, ngram_table, ngrams, text_hash
+from training.intent.text_branch import LETTERS, WORDS, TextBranch, ngram_table, ngrams, text_hash
 
 TEXTS = ["turn on the light", "play some jazz", "what's the time the time", "a", ""]
 
@@ -57,14 +57,10 @@ def test_the_weights_are_the_tfidf_of_scikit_learn(learned: list[str], asked: st
     peer = TfidfVectorizer(
         analyzer=lambda text: [text_hash(*part) for part in ngrams(text)], sublinear_tf=True, norm=None
     ).fit(texts)
-    kinds = {text_hash(*part): part[1] for text in texts for part in ngrams(text)}
-    gains = {own: WORD_GAIN if kind == WORDS else 1.0 for own, kind in kinds.items()}
     assert sorted(peer.vocabulary_) == hashes.tolist()
     row = peer.transform([normalise(asked)]).tocoo()
     names = peer.get_feature_names_out()
-    expected = {
-        int(names[place]): value * gains[int(names[place])] for place, value in zip(row.col, row.data, strict=True)
-    }
+    expected = {int(names[place]): value for place, value in zip(row.col, row.data, strict=True)}
     length = np.sqrt(sum(value**2 for value in expected.values())) or 1.0
     found = dict(zip(hashes[columns].tolist(), weights.tolist(), strict=True))
     assert found == pytest.approx({own: value / length for own, value in expected.items()}, abs=1e-6)
