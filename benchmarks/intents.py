@@ -3,8 +3,8 @@
     python -m benchmarks.intents --corpora CORPORA --seeds 5 --base minilm=FOLDER --out FOLDER
 
 The labels are drawn at random from the corpus's training rows, and each version is asked about its test rows. The
-alternative is scikit-learn: word unigrams and bigrams, sublinear TF-IDF, logistic regression with C = 10. An
-interrupted run continues.
+alternatives are scikit-learn: sublinear TF-IDF of words and pairs of words, or of 2 to 5 letters within words, and
+logistic regression with C = 10. `shipped` is what earmark does without a setting. An interrupted run continues.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from training.intent.model import classify, load_intent
 from training.replay_learners.corpora import LabelledRow, read_corpus
 
 SIZES = (50, 100, 200)
-HEADS = ("trained", "convex")
+HEADS = ("shipped", "trained", "convex")
 
 Learner = Callable[[Sequence[IntentExample], Sequence[str]], list[str]]
 """Returns the intents of texts, as it has learned them from examples."""
@@ -41,14 +41,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=["snips", "banking77"])
     parser.add_argument("--base", nargs="+", default=[], metavar="NAME=FOLDER", help="encoders beside the embedded one")
-    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=["shipped", "convex"])
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     bases = {"embedded": registry.BASES / "intent"} | {
         name: Path(folder) for name, _, folder in (each.partition("=") for each in given.base)
     }
-    learners: dict[str, Learner] = {"TF-IDF + logistic regression": by_words}
+    learners: dict[str, Learner] = {
+        "TF-IDF of words + logistic regression": partial(by_tfidf, {"ngram_range": (1, 2)}),
+        "TF-IDF of letters + logistic regression": partial(by_tfidf, {"analyzer": "char_wb", "ngram_range": (2, 5)}),
+    }
     learners |= {
         f"{name}, {head}": partial(by_base, folder, head) for name, folder in bases.items() for head in given.heads
     }
@@ -89,22 +92,20 @@ def example(name: str, row: LabelledRow) -> IntentExample:
     return IntentExample(name, normalise(row.text), row.intent)
 
 
-def by_words(examples: Sequence[IntentExample], texts: Sequence[str]) -> list[str]:
-    """Learn with scikit-learn."""
+def by_tfidf(parts: Mapping[str, Any], examples: Sequence[IntentExample], texts: Sequence[str]) -> list[str]:
+    """Learn with scikit-learn, from parts of the texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000)
-    )
+    model = make_pipeline(TfidfVectorizer(sublinear_tf=True, **parts), LogisticRegression(C=10.0, max_iter=1000))
     model.fit([row.text for row in examples], [row.intent for row in examples])
     return [str(intent) for intent in model.predict(list(texts))]
 
 
 def by_base(base: Path, head: str, examples: Sequence[IntentExample], texts: Sequence[str]) -> list[str]:
-    """Fine-tune a base with the settings that earmark ships, but for the head."""
-    settings = IntentFinetuneSettings.model_validate({"fit": {"head": head}})
+    """Fine-tune a base with the settings that earmark ships, but for the head unless it is `shipped`."""
+    settings = IntentFinetuneSettings.model_validate({} if head == "shipped" else {"fit": {"head": head}})
     with tempfile.TemporaryDirectory() as folder:
         finetune_intent(base, examples, Path(folder) / "intent", settings)
         model = load_intent(Path(folder) / "intent")
@@ -112,7 +113,7 @@ def by_base(base: Path, head: str, examples: Sequence[IntentExample], texts: Seq
 
 
 def show(found: Sequence[dict[str, Any]]) -> None:
-    """Print mean, least and most accuracy over the seeds."""
+    """Print mean, standard deviation, least and most accuracy over the seeds."""
     print("| corpus | learner | " + " | ".join(f"{size} labels" for size in SIZES) + " |")
     print("| --- | --- |" + " --- |" * len(SIZES))
     for corpus, learner in dict.fromkeys((row["corpus"], row["learner"]) for row in found):
@@ -121,7 +122,8 @@ def show(found: Sequence[dict[str, Any]]) -> None:
             rows = [row for row in found if (row["corpus"], row["learner"], row["size"]) == (corpus, learner, size)]
             right = [100 * row["right"] for row in rows]
             seconds = float(np.mean([row["seconds"] for row in rows]))
-            cells.append(f"{np.mean(right):.1f} % ({min(right):.1f}-{max(right):.1f}), {seconds:.1f} s")
+            spread = f"± {np.std(right, ddof=1):.1f}" if len(right) > 1 else ""
+            cells.append(f"{np.mean(right):.1f} {spread} % ({min(right):.1f}-{max(right):.1f}), {seconds:.1f} s")
         print(f"| {corpus} | {learner} | " + " | ".join(cells) + " |")
 
 

@@ -1,5 +1,7 @@
 """Train an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
 
+The intent base that comes with earmark has vectors of words by `--teacher FOLDER`, that of all-MiniLM-L6-v2.
+
 The same seed, size and thread count give the same weights on the same machine.
 """
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--texts", type=Path, help="asr: other texts to speak, one a line")
     parser.add_argument("--start", type=Path, help="asr: base that is trained again, on other clips by --seed")
     parser.add_argument("--checkpoints", type=Path, help="asr: folder from which an interrupted training goes on")
+    parser.add_argument("--teacher", type=Path, help="intent: sentence encoder to distil vectors of words from")
     options = parser.parse_args(arguments)
     try:
         print(json.dumps(_pretrain(options)))
@@ -44,6 +47,8 @@ def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
     if options.kind == "asr":
         from training.asr import pretrain
 
+        if options.teacher is not None:
+            raise SettingsError("--teacher is for intent only")
         settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes, options.start is not None)
         settings = settings.model_copy(update={"words_file": options.words, "texts_file": options.texts})
         made = pretrain.pretrain(options.out, settings, _progress, options.checkpoints, options.start)
@@ -55,7 +60,8 @@ def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
             if getattr(options, name) is not None:
                 raise SettingsError(f"--{name} is for asr only")
         chosen = {"seed": options.seed} | ({} if options.size is None else {"sentences": options.size})
-        pretrain_intent.pretrain(options.out, pretrain_intent.IntentPretrainSettings(**chosen))
+        wanted = pretrain_intent.IntentPretrainSettings(**chosen)
+        pretrain_intent.pretrain(options.out, wanted, _progress, options.teacher)
         facts = {}
     return {"kind": options.kind, "out": options.out.name, "seconds": round(time.monotonic() - started)} | facts
 

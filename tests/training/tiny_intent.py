@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from corpus.records.arrivals import SlotSpan
 from training.intent.fit import FitSettings, IntentExample, fit
 from training.intent.model import IntentModel
 from training.intent.pretrain import IntentPretrainSettings, new_model, train_tokenizer
+from training.intent.text_branch import WORDS, WordVectors, text_hash
 from training.intent.text_noise import NoiseSettings
 
 SILENT = NoiseSettings(clean=1.0)
@@ -31,6 +36,14 @@ def rows(count: int = 20) -> list[IntentExample]:
 def tiny_intent() -> IntentModel:
     """Return an untrained model with the intents `lights`, `music` and `other` and the slot `room`."""
     return new_model(train_tokenizer([row.text for row in rows()], TINY.vocabulary), rows(), TINY)
+
+
+def made_up_words(words: Sequence[str], width: int) -> WordVectors:
+    """Return random vectors of words."""
+    rng = np.random.default_rng(4)
+    vectors = rng.integers(-127, 128, size=(len(words), width)).astype(np.int8)
+    hashes = np.sort(np.array([text_hash(word, WORDS) for word in words], dtype=np.int32))
+    return WordVectors(hashes, vectors, rng.uniform(0.1, 1.0, len(words)).astype(np.float32))
 
 
 def taught_intent() -> IntentModel:

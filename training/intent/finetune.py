@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import UsageError
+from corpus.records.base import OTHER_INTENT
 from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors, can_tell
 from training.intent.epoch_examples import epoch_examples
 from training.intent.finetune_settings import IntentFinetuneSettings, by_base
-from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
+from training.intent.fit import DRAFT, RATE_SETTING, IntentExample, fit, named_example
 from training.intent.inventory import named_now
 from training.intent.replay import read_replay
+from training.intent.text_noise import NoiseSettings
 from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import add_adapters
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
 __all__ = ["FinetuneResult", "IntentExample", "finetune_intent", "read_replay"]
+
+FOREIGN_INTENTS: Final = 3
+"""From so many labelled intents on, a base that knows none of them is taken for one of another domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ def finetune_intent(
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
     start = _load_base(base, revision, dev, settings, names or Inventory(Names(), Names()))
+    settings = _with_head(settings, start, examples)
     _report_base(
         on_epoch,
         1 if settings.fit.head == "convex" else settings.fit.epochs,
@@ -191,6 +197,29 @@ def _made_ready(
     return model
 
 
+def _with_head(
+    settings: IntentFinetuneSettings, start: _Base, examples: Sequence[IntentExample]
+) -> IntentFinetuneSettings:
+    """Return the settings with the head that null stands for, see `FitSettings`; adapters need training."""
+    if settings.fit.head is not None:
+        return settings
+    from_words = bool(start.model.network.config.words) and settings.lora is None and _is_foreign(start, examples)
+    fit = settings.fit.model_copy(update={"head": "convex" if from_words else "trained"})
+    return settings.model_copy(update={"fit": fit})
+
+
+def _is_foreign(start: _Base, examples: Sequence[IntentExample]) -> bool:
+    """Return whether the base is of another domain: people labelled several intents, and it knows none of them."""
+    labelled = {row.intent for row in examples} - {OTHER_INTENT}
+    return len(labelled) >= FOREIGN_INTENTS and labelled.isdisjoint(start.model.intents)
+
+
+def _without_intents(start: _Base) -> _Base:
+    """Return the base with all intents equally probable and no replay sentences, which would only mislead."""
+    start.model.network.forget_intents()
+    return replace(start, replay=[])
+
+
 def _learn(
     start: _Base,
     examples: Sequence[IntentExample],
@@ -203,20 +232,27 @@ def _learn(
     """Return the fine-tuned model, mixed with the base and calibrated, and the result of the training loop."""
     from training.intent.temperature import calibrated
 
+    if settings.fit.head == "convex" and _is_foreign(start, examples):
+        start = _without_intents(start)
     model = _made_ready(start, examples, dev, settings.calibrate_from)
     weights = weights_of(model.network)
-    draw = epoch_examples(
-        examples,
-        start.replay,
-        replayed=settings.replay,
-        replay_weight=settings.replay_weight,
-        noise=settings.noise,
-        seed=settings.fit.seed,
-    )
+
+    def drawn(noise: NoiseSettings) -> Callable[[int], list[IntentExample]]:
+        return epoch_examples(
+            examples,
+            start.replay,
+            replayed=settings.replay,
+            replay_weight=settings.replay_weight,
+            noise=noise,
+            seed=settings.fit.seed,
+        )
+
+    draw = drawn(settings.noise)
     heads = (model.intents, model.slot_names)  # a rename since the checkpoint may leave a network of another size
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
     if settings.fit.head == "convex":
-        loop = _fit_heads(model, draw, settings.fit, on_progress, (start, dev), on_epoch)
+        plain = drawn(NoiseSettings(clean=1.0))(0)
+        model, loop = _fit_heads(model, plain, draw, settings, on_progress, (start, dev), on_epoch)
     else:
         loop = _train(model, draw, settings, on_progress, (start, dev), checkpoint_from, on_epoch)
         mix(model.network, weights, settings.interpolate or 0.0)
@@ -273,7 +309,7 @@ def _train(
     """Train the model on the examples of each epoch, with adapters if the settings have them."""
     merge = None
     if settings.lora is not None:
-        heads = ("intent_head", "slot_head")
+        heads = ("intent_head", "slot_head", *(("text",) if model.network.text is not None else ()))
         merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
     watch = _watch(model, *dev, settings.interpolate or 0.0)
     result = fit(model, draw, settings.fit, on_progress, watch, checkpoint, on_epoch)
@@ -284,18 +320,21 @@ def _train(
 
 def _fit_heads(
     model: IntentModel,
+    plain: Sequence[IntentExample],
     draw: Callable[[int], list[IntentExample]],
-    settings: FitSettings,
+    settings: IntentFinetuneSettings,
     on_progress: Progress | None,
     dev: tuple[_Base, Sequence[IntentExample]],
     on_epoch: OnEpoch | None,
-) -> LoopResult:
-    """Fit both heads to the encoder as it is."""
+) -> tuple[IntentModel, LoopResult]:
+    """Fit both heads to the encoder as it is; return the model with its temperature, and the result."""
     from training.intent.convex_heads import fit_heads
 
     watch = _watch(model, *dev, 0.0)
     error = watch.error if watch is not None else None
-    return fit_heads(model, draw, settings.slot_weight, settings.seed, on_progress, error, on_epoch)
+    fit, enough = settings.fit, settings.calibrate_from
+    loop, found = fit_heads(model, plain, draw, fit.slot_weight, fit.seed, enough, on_progress, error, on_epoch)
+    return replace(model, temperature=found), loop
 
 
 def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share: float) -> Watch | None:

@@ -28,13 +28,14 @@ class IntentFinetuneSettings(BaseModel):
             the base.
         calibrate_from: Number of dev examples from which on the temperature is fitted to them. With fewer, the base's
             predictions are calibrated on all texts that people labelled; where these are of fewer utterances than this
-            number, the temperature of the base is kept.
+            number, the temperature of the base is kept. A convex head has its temperature from held-out folds of the
+            labelled texts instead.
         pseudo: What is learned from utterances that nobody labelled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3)
+    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3, head=None)
     replay: int = Field(default=100, ge=0)
     replay_weight: float = Field(default=0.5, ge=0)
     noise: NoiseSettings = NoiseSettings()

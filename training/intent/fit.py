@@ -82,8 +82,9 @@ class FitSettings(StepSettings):
         label_smoothing: Label smoothing of the intent loss.
         slot_weight: Weight of the slot loss beside the intent loss.
         head: `trained`: encoder and heads learn together, step by step. `convex`: the encoder stays as it is, and both
-            heads are fitted to it at their only optimum; epochs, rates, batches, dropout and interpolation have
-            no effect then.
+            heads are fitted at their only optimum, that of the intents also to the words and n-grams of the texts;
+            epochs, rates, batches, dropout and interpolation have no effect then. null: `convex` where the base has
+            vectors of words and knows none of three or more labelled intents, else `trained`.
         seed: Seed of the order and of dropout.
     """
 
@@ -95,7 +96,7 @@ class FitSettings(StepSettings):
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     slot_weight: float = Field(default=1.0, ge=0)
-    head: Literal["trained", "convex"] = "trained"
+    head: Literal["trained", "convex"] | None = "trained"
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
@@ -183,6 +184,7 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     import torch
     from torch.nn.functional import cross_entropy
 
+    from training.intent.model import network_inputs
     from training.intent.network import max_input_tokens
 
     encoding: Any = model.tokenizer(
@@ -197,9 +199,7 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     index = {name: i for i, name in enumerate(model.intents)}
     targets = torch.tensor([index[row.intent] for row in batch], device=device)
     with autocast(device.type, settings):
-        intent, tags, _ = model.network(
-            input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
-        )
+        intent, tags, _ = model.network(**network_inputs(model, [row.text for row in batch], encoding))
     intent, tags = intent.float(), tags.float()
     smoothing = settings.label_smoothing
     loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
@@ -240,6 +240,7 @@ def _optimizer(model: IntentModel, steps: int, settings: FitSettings) -> tuple[A
 
     network = model.network
     heads = [*network.intent_head.parameters(), *network.slot_head.parameters()]
+    heads += [] if network.text is None else network.text.parameters()
     groups = [
         {
             "params": [p for p in network.encoder.parameters() if p.requires_grad],

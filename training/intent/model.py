@@ -232,7 +232,7 @@ def classify(
 
 def text_batches(
     model: IntentModel, texts: Sequence[str], batch_tokens: int
-) -> Iterator[tuple[list[int], dict[str, torch.Tensor], Any]]:
+) -> Iterator[tuple[list[int], dict[str, Any], Any]]:
     """Yield the texts in padded batches of similar length: their numbers, the network's inputs, and the encoding."""
     limit = max_input_tokens(model.network)
     # a spoken text has no more tokens than letters, so a padded batch has at most `batch_tokens`
@@ -242,8 +242,14 @@ def text_batches(
         encoding = model.tokenizer(
             [texts[row] for row in rows], padding=True, truncation=True, max_length=limit, return_tensors="pt"
         )
-        device = model.network.device
-        yield rows, {key: encoding[key].to(device) for key in ("input_ids", "attention_mask")}, encoding
+        yield rows, network_inputs(model, [texts[row] for row in rows], encoding), encoding
+
+
+def network_inputs(model: IntentModel, texts: Sequence[str], encoding: Any) -> dict[str, Any]:
+    """Return what the network takes of texts: their tokens, and what it reads of the texts themselves."""
+    device = model.network.device
+    tokens = {key: encoding[key].to(device) for key in ("input_ids", "attention_mask")}
+    return {**tokens, "texts": model.network.text_inputs(texts)}
 
 
 def _logsumexp(logits: Floats) -> Floats:

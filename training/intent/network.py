@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
@@ -15,6 +16,7 @@ import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transfor
 from corpus.records.base import OTHER_INTENT
 from training.intent.inventory import MODEL_TYPE
 from training.intent.slot_tags import tag_names
+from training.intent.text_branch import Hashes, TextBranch, TextInputs, WordVectors
 
 SMALL_NETWORK: Final = 10_000_000
 """Networks with fewer weights compute on one thread."""
@@ -30,6 +32,9 @@ class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
         pooling: `mean` over the tokens, or `cls` for the first token.
         head_dropout: dropout in front of both heads.
         max_tokens: longer texts are cut to this number of tokens.
+        ngrams: number of n-grams of the text that have weights; 0: none.
+        words: number of words that have a vector; 0: none.
+        word_width: length of these vectors.
     """
 
     model_type = MODEL_TYPE
@@ -40,10 +45,16 @@ class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
     pooling: str = "mean"
     head_dropout: float = 0.1
     max_tokens: int = 128
+    ngrams: int = 0
+    words: int = 0
+    word_width: int = 0
 
 
 class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
-    """A text encoder with an intent head on its pooled output and a slot head on its tokens."""
+    """A text encoder with an intent head on its pooled output and a slot head on its tokens.
+
+    With n-grams or words, the logits of the intents are the head's plus those of `TextBranch`.
+    """
 
     config_class = JointIntentConfig
     base_model_prefix = "encoder"
@@ -59,16 +70,23 @@ class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
         self.dropout = nn.Dropout(config.head_dropout)
         self.intent_head = nn.Linear(width, len(config.intents or [OTHER_INTENT]))
         self.slot_head = nn.Linear(width, len(tag_names(config.slot_names or [])))
+        self.text: Any = self._text_branch(config) if config.ngrams or config.words else None
         self.post_init()
 
+    @staticmethod
+    def _text_branch(config: JointIntentConfig) -> TextBranch:
+        intents = len(config.intents or [OTHER_INTENT])
+        return TextBranch(config.ngrams, config.words, config.word_width, intents, config.head_dropout)
+
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, texts: TextInputs | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return intent logits (B, C), slot logits (B, T, 1 + 2 S) and the pooled output (B, D).
 
         Args:
             input_ids: (B, T) int64.
             attention_mask: (B, T), 1 on tokens and 0 on padding.
+            texts: what `text_inputs` returns for the B texts.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         if self.config.pooling == "cls":
@@ -76,7 +94,42 @@ class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
         else:
             mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return self.intent_head(self.dropout(pooled)), self.slot_head(self.dropout(hidden)), pooled
+        intents = self.intent_head(self.dropout(pooled))
+        if self.text is not None:
+            intents = intents + self.text(texts)
+        return intents, self.slot_head(self.dropout(hidden)), pooled
+
+    def text_inputs(self, texts: Sequence[str]) -> TextInputs | None:
+        """Return what the network reads of the texts beside their tokens; None where it reads nothing else."""
+        return None if self.text is None else self.text.read(texts)
+
+    def forget_intents(self) -> None:
+        """Make all intents equally probable, whatever the text."""
+        with torch.no_grad():
+            for parameter in (*self.intent_head.parameters(), *(() if self.text is None else self.text.parameters())):
+                parameter.zero_()
+
+    def set_ngrams(self, hashes: Hashes, idf: npt.NDArray[np.float32]) -> None:
+        """Put n-grams with weights of zero in place of those that the network had."""
+        self.config.ngrams = len(hashes)
+        self._renew_text("word")
+        self.text.ngram_hashes.copy_(torch.as_tensor(hashes))
+        self.text.ngram_idf.copy_(torch.as_tensor(idf))
+
+    def set_words(self, words: WordVectors) -> None:
+        """Put words whose head is zero in place of those that the network had."""
+        self.config.words, self.config.word_width = words.vectors.shape
+        self._renew_text("ngram")
+        self.text.word_hashes.copy_(torch.as_tensor(words.hashes))
+        self.text.word_vectors.copy_(torch.as_tensor(words.vectors))
+        self.text.word_weights.copy_(torch.as_tensor(words.weights))
+
+    def _renew_text(self, kept: str) -> None:
+        """Make the text branch anew, of the sizes in the configuration; weights whose name begins so stay."""
+        former = {} if self.text is None else self.text.state_dict()
+        self.text = self._text_branch(self.config)
+        self.text.load_state_dict({name: old for name, old in former.items() if name.startswith(kept)}, strict=False)
+        self.text.to(self.intent_head.weight.device).train(self.training)
 
 
 AutoConfig.register(JointIntentConfig.model_type, JointIntentConfig, exist_ok=True)
@@ -111,6 +164,8 @@ def extend_inventory(model: JointIntentModel, intents: Sequence[str], slot_names
     new_slots = sorted(set(slot_names) - set(old_slots))
     if new_intents:
         model.intent_head = _extended_head(model.intent_head, len(old_intents) + len(new_intents), len(old_intents))
+        if model.text is not None:
+            model.text.extend(len(new_intents))
     if new_slots:
         outputs = len(tag_names([*old_slots, *new_slots]))
         model.slot_head = _extended_head(model.slot_head, outputs, len(tag_names(old_slots)))

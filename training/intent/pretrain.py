@@ -2,7 +2,8 @@
 
 It takes some minutes on a CPU: sentences of the grammar, with recognition errors imitated anew in each epoch; a
 byte-level vocabulary; one joint model; a temperature; and a few hundred of the sentences as a replay set, which
-fine-tuning mixes in so that intents that nobody labelled are not forgotten.
+fine-tuning mixes in so that intents that nobody labelled are not forgotten. With a teacher, a sentence encoder, the
+base also has vectors of words, which labels of any domain can build on.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class IntentPretrainSettings(BaseModel):
             are also found by the words around them.
         salad: number of meaningless texts with the intent `other`, as a share of the sentences.
         replay: number of sentences kept for fine-tuning.
+        words, word_width: number and length of the vectors of words that are distilled from a teacher.
         noise: how recognition errors are imitated.
         fit: training settings.
         seed: seed of the sentences, the noise and the first weights.
@@ -61,23 +63,43 @@ class IntentPretrainSettings(BaseModel):
     strange_slots: float = Field(default=0.1, ge=0, le=1)
     salad: float = Field(default=0.06, ge=0, le=1)
     replay: int = Field(default=400, ge=0)
+    words: int = Field(default=20_000, ge=1)
+    word_width: int = Field(default=96, ge=1)
     noise: NoiseSettings = NoiseSettings()
     fit: FitSettings = FitSettings(epochs=8, encoder_rate=1e-3, head_rate=1e-3, slot_weight=0.5)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
-def pretrain(out: Path, settings: IntentPretrainSettings | None = None, on_progress: Progress | None = None) -> None:
+def pretrain(
+    out: Path,
+    settings: IntentPretrainSettings | None = None,
+    on_progress: Progress | None = None,
+    teacher: Path | None = None,
+) -> None:
     """Train an intent base and write it to the folder `out`: weights in float16, tokenizer, inventory, replay set.
 
     A model card that is there is kept, since it has measurements that the recipe does not make.
+
+    Args:
+        out: the folder.
+        settings: of the recipe; None for the defaults.
+        on_progress: called after each step.
+        teacher: folder of the sentence encoder that vectors of words are distilled from; None: the base has none.
+
+    Raises:
+        SettingsError: the teacher is no encoder with a vocabulary of words.
     """
     from training.intent.model import write_intent
+    from training.intent.word_vectors import distilled
 
     settings = settings or IntentPretrainSettings()
     drawn = grammar_examples(settings.sentences + settings.calibration, settings.seed)
     rows, held_out = drawn[: settings.sentences], drawn[settings.sentences :]
     rows += word_salad(rows, round(settings.salad * len(rows)), settings.seed)
+    words = None if teacher is None else distilled(teacher, settings.words, settings.word_width)
     model = learn_base(rows, held_out, settings, on_progress)
+    if words is not None:
+        model.network.set_words(words)
     rng = np.random.default_rng([settings.seed, 23])
     card = out / CARD
     with replaced_folder(out) as draft:

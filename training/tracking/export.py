@@ -22,7 +22,17 @@ from corpus.text import NORMALISER
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-CODE = Path(__file__).with_name("serving.py")
+CODE = "serving.py"
+"""File beside a version's files with the code that serves it."""
+
+PARTS: Mapping[str, tuple[str, str]] = {
+    "asr": ("serving_text.py", "serving_speech.py"),
+    "intent": ("serving_text.py", "serving_intent.py"),
+}
+"""By kind, the files that are joined to that code."""
+
+NOT_IN_THE_SECOND = ("from __future__ ", "from training.")
+"""How the lines begin that only separate files need: the first file has what they import."""
 
 INNER = "model"
 """Folder of the model's own files in that of a version."""
@@ -40,9 +50,16 @@ EXAMPLE_SECONDS = 0.25
 EXAMPLE_TEXT = "turn on the light in the kitchen"
 
 
-def serving_digest() -> str:
-    """Return the SHA-256 of `serving.py`, the value of `SERVING_TAG`."""
-    return hashlib.sha256(CODE.read_bytes()).hexdigest()
+def serving_code(kind: Kind) -> bytes:
+    """Return the code that serves versions of a kind, one file that imports nothing of earmark."""
+    first, second = (Path(__file__).with_name(part).read_text(encoding="utf-8") for part in PARTS[kind])
+    own = [line for line in second.splitlines(keepends=True) if not line.startswith(NOT_IN_THE_SECOND)]
+    return f"{first}\n\n{''.join(own)}".encode()
+
+
+def serving_digest(kind: Kind) -> str:
+    """Return the SHA-256 of the code that serves versions of a kind, the value of `SERVING_TAG`."""
+    return hashlib.sha256(serving_code(kind)).hexdigest()
 
 
 def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run_id: str, artifact_path: str) -> None:
@@ -62,13 +79,13 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
     from mlflow.pyfunc import add_to_model
 
     rate = sample_rate(model_folder) if kind == "asr" else None
-    (folder / CODE.name).write_bytes(CODE.read_bytes())
+    (folder / CODE).write_bytes(serving_code(kind))
     _write_environment(folder, pinned(kind))
     columns, row = example(kind, rate)
     table = {"columns": columns, "data": [row]}
     (folder / "input_example.json").write_text(json.dumps(table))
     (folder / "serving_input_example.json").write_text(json.dumps({"dataframe_split": table}))
-    facts = {"kind": kind, "model_digest": digest, "normaliser": NORMALISER, "serving_sha256": serving_digest()}
+    facts = {"kind": kind, "model_digest": digest, "normaliser": NORMALISER, "serving_sha256": serving_digest(kind)}
     model = Model(
         artifact_path=artifact_path,
         run_id=run_id,
@@ -85,10 +102,9 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
     add_to_model(
         model,
         loader_module="mlflow.pyfunc.loaders.code_model",
-        model_code_path=CODE.name,
+        model_code_path=CODE,
         python_env="python_env.yaml",
         conda_env="conda.yaml",
-        model_config={"kind": kind},
         artifacts={"model": {"path": INNER, "uri": INNER}},
         streamable=False,
     )

@@ -102,7 +102,7 @@ def register(
         uri = _store_files(tracking, kind, model_folder, run_id, made)
         _ensure_model(tracking, kind)
         every = {**(tags or {}), OPERATION_TAG: operation_id, DIGEST_TAG: made, "earmark.kind": kind}
-        every[SERVING_TAG] = serving_digest()
+        every[SERVING_TAG] = serving_digest(kind)
         created = tracking.client.create_model_version(model_name(tracking, kind), uri, run_id=run_id, tags=every)
     return str(created.version), f"{path_or_uri(uri)}/{INNER}"
 
@@ -123,9 +123,9 @@ def changed_files(found: MlflowVersion) -> list[str]:
     inner = local_path(record.model_uri)
     if inner is None or not inner.is_dir() or files_differ(inner, record.digest):
         return ["its files are not what was registered; restore them or roll back"]
-    expected, code = found.tags.get(SERVING_TAG), outer / CODE.name
+    expected, code = found.tags.get(SERVING_TAG), outer / CODE
     if expected and not (code.is_file() and hashlib.sha256(code.read_bytes()).hexdigest() == expected):
-        return [f"{CODE.name} beside its files is not what was registered; don't serve it, restore it"]
+        return [f"{CODE} beside its files is not what was registered; don't serve it, restore it"]
     return []
 
 

@@ -10,16 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from tests.training.intent.test_finetune import NEW
-from tests.training.tiny_intent import SILENT, rows, taught_intent
-from training.intent.convex_heads import HeadRows, chosen_penalty, optimum
+from tests.training.tiny_intent import SILENT, made_up_words, rows, taught_intent
+from training.intent.convex_heads import INVERSE_PENALTY, HeadRows, chosen_penalty, held_out_logits, optimum
 from training.intent.finetune import finetune_intent
 from training.intent.finetune_settings import IntentFinetuneSettings
-from training.intent.fit import FitSettings
+from training.intent.fit import FitSettings, IntentExample
 from training.intent.model import classify, load_intent, save_intent
 from training.intent.pretrain import write_replay
+from training.intent.temperature import fit_temperature
 from training.loop.model_files import weights_digest
 
 CONVEX = IntentFinetuneSettings(fit=FitSettings(head="convex", encoder_rate=None), noise=SILENT)
@@ -105,3 +107,54 @@ def test_noise_takes_a_stronger_penalty_than_what_is_plain_and_copies_of_an_utte
 def test_adapters_and_a_convex_head_are_refused_together():
     with pytest.raises(ValidationError, match="lora to null"):
         IntentFinetuneSettings(fit={"head": "convex"}, lora={"rank": 4})
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_ngrams_are_features_like_all_others(seed: int):
+    dense = head_rows(seed, width=8)
+    apart = replace(dense, features=dense.features[:, 3:], ngrams=sparse.csr_matrix(dense.features[:, :3]))
+    together, separate = optimum(dense, 0.1)[0], optimum(apart, 0.1)[0]
+    assert np.allclose(together, separate, atol=2e-3)
+
+
+def test_the_temperature_is_of_held_out_utterances_whose_intents_the_others_teach():
+    plain = head_rows(3, count=200)
+    alone = replace(plain, targets=np.where(np.arange(200) == 7, 3, plain.targets % 3))
+    logits, taught = held_out_logits(alone, 0)
+    assert np.flatnonzero(~taught).tolist() == [7]
+    full, _ = optimum(alone, 1.0 / (INVERSE_PENALTY * 200))
+    seen = alone.features @ full[:-1] + full[-1]
+    known = alone.take(taught)
+    assert fit_temperature(logits[taught].astype(np.float32), known.targets) > fit_temperature(
+        seen[taught].astype(np.float32), known.targets
+    )
+
+
+def test_the_intents_of_a_base_of_another_domain_are_forgotten_and_words_are_learned_by(base, tmp_path):
+    model = load_intent(base)
+    model.network.set_words(made_up_words(["account", "card", "rate"], 4))
+    save_intent(model, tmp_path / "words")
+    write_replay(tmp_path / "words", rows())
+    bank = [
+        IntentExample(f"b{number}", text, intent)
+        for number, (text, intent) in enumerate(
+            [("open an account", "account"), ("my card is lost", "card"), ("what is the rate", "rate")] * 4
+        )
+    ]
+    shipped = IntentFinetuneSettings(noise=SILENT, fit=FitSettings(epochs=1, encoder_rate=None, head=None))
+    finetune_intent(base, bank, tmp_path / "out", shipped)
+    assert load_intent(tmp_path / "out").network.text is None
+    result = finetune_intent(tmp_path / "words", bank, tmp_path / "out", shipped)
+    learned = load_intent(tmp_path / "out")
+    assert learned.network.config.ngrams > 0
+    found = classify(learned, ["account", "a lost card", "play some music by hall band"])
+    assert [learned.intents[k] for k in found.top()][:2] == ["account", "card"]
+    assert found.probs[2, learned.intents.index("music")] < 0.5
+    assert result.grown == ("account", "card", "rate")
+
+
+def test_labels_of_one_new_intent_do_not_make_it_another_domain(base, tmp_path):
+    finetune_intent(base, NEW, tmp_path / "out", CONVEX)
+    learned = load_intent(tmp_path / "out")
+    assert learned.intents[classify(learned, ["play some music by hall band"]).top()[0]] == "music"

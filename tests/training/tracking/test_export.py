@@ -23,17 +23,29 @@ from corpus.text import normalise
 from tests.surroundings import environment_kept
 from tests.training.bare import bare_environment, bare_python
 from tests.training.families import FAMILIES, family_folder, hear_nothing
+from tests.training.intent.test_convex_heads import CONVEX
 from tests.training.tiny import tone_clip
+from tests.training.tiny_intent import made_up_words, taught_intent
 from tests.training.tiny_intent import rows as commands
-from tests.training.tiny_intent import taught_intent
 from training.asr.arpa import to_arpa
 from training.asr.beam_files import write_decoder
 from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr, save_asr
 from training.asr.transcribe import TranscribeSettings, transcribe
 from training.asr.word_beam import BeamSettings, DecoderFiles
+from training.intent.finetune import finetune_intent
 from training.intent.model import IntentModel, classify, load_intent, save_intent
-from training.tracking import aliases, export, facts, registry, runs, serving, store
+from training.tracking import (
+    aliases,
+    export,
+    facts,
+    registry,
+    runs,
+    serving_intent,
+    serving_speech,
+    serving_text,
+    store,
+)
 
 BASES = Path(__file__).resolve().parents[3] / "training" / "bases"
 
@@ -77,13 +89,25 @@ def taught(tmp_path_factory) -> IntentModel:
 
 
 @pytest.fixture(scope="module")
-def versions(tracking, taught):
-    """Register both bases and the taught model; return the URI of each model's own files."""
+def reading(tmp_path_factory, taught) -> Path:
+    """Return a model that reads n-grams and words of the text, too."""
+    model = load_intent(taught)
+    model.network.set_words(made_up_words(["play", "jazz", "light", "band", "ann"], 6))
+    folder = tmp_path_factory.mktemp("reading")
+    save_intent(model, folder / "base")
+    finetune_intent(folder / "base", commands(12), folder / "model", CONVEX)
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def versions(tracking, taught, reading):
+    """Register both bases and the models made here; return the URI of each model's own files."""
     found = {}
     for name, kind, folder in (
         ("asr", "asr", BASES / "asr"),
         ("intent", "intent", BASES / "intent"),
         ("taught", "intent", taught),
+        ("reading", "intent", reading),
     ):
         operation_id = f"export/{name}"
         with runs.tracked_run(tracking, facts.RunFacts(operation_id, name, kind)) as run_id:
@@ -117,6 +141,7 @@ def answered(tracking, versions, clips, python, tmp_path_factory):
         ("models:/earmark-asr@champion", "audio", [[float(x) for x in clip] for clip in clips]),
         ("models:/earmark-intent/1", "text", TEXTS),
         ("models:/earmark-intent/2", "text", TEXTS),
+        ("models:/earmark-intent/3", "text", TEXTS),
     ]
     cwd = tmp_path_factory.mktemp("elsewhere")
     done = subprocess.run(
@@ -146,7 +171,7 @@ def test_a_host_without_earmark_transcribes_like_earmark(answered, versions, cli
     assert "text" in there["schema"]
 
 
-@pytest.mark.parametrize(("name", "number"), [("intent", "1"), ("taught", "2")])
+@pytest.mark.parametrize(("name", "number"), [("intent", "1"), ("taught", "2"), ("reading", "3")])
 def test_a_host_without_earmark_predicts_intents_like_earmark(answered, versions, name, number):
     model = load_intent(versions[name][1])
     texts = [normalise(text) for text in TEXTS]
@@ -163,7 +188,7 @@ def test_a_host_without_earmark_predicts_intents_like_earmark(answered, versions
 
 @given(st.text())
 def test_the_normal_form_is_that_of_earmark(text):
-    assert serving.normalise(text) == normalise(text)
+    assert serving_text.normalise(text) == normalise(text)
 
 
 def test_a_version_holds_its_files_once_and_no_path_of_this_machine(versions, tracking, tmp_path):
@@ -189,7 +214,7 @@ def test_a_version_holds_its_files_once_and_no_path_of_this_machine(versions, tr
 def test_changed_serving_code_is_found_and_earmark_loads_the_model_all_the_same(versions, tracking):
     found = tracking.client.get_model_version("earmark-intent", "2")
     assert registry.changed_files(found) == []
-    assert found.tags[export.SERVING_TAG] == export.serving_digest()
+    assert found.tags[export.SERVING_TAG] == export.serving_digest("intent")
     outer = Path(versions["taught"][1]).parent
     kept = (outer / "serving.py").read_bytes()
     (outer / "serving.py").write_bytes(kept + b"raise SystemExit\n")
@@ -207,7 +232,7 @@ def test_a_plain_text_encoder_answers_other(tmp_path, taught):
     model.tokenizer.save_pretrained(folder)
     import pandas as pd
 
-    answer = serving.intent_model(folder)(pd.DataFrame({"text": ["play some music"]}))
+    answer = serving_intent.intent_model(folder)(pd.DataFrame({"text": ["play some music"]}))
     assert answer.to_dict(orient="records") == [
         {"text": "play some music", "intent": "other", "confidence": 1.0, "slots": []}
     ]
@@ -286,7 +311,7 @@ def serves_the_same(folder) -> list[str]:
     clips = [tone_clip("turn it off"), tone_clip("stop", 1), np.zeros(400, np.float32)]
     settings = TranscribeSettings(draws=1, batch_seconds=0.001)
     here = transcribe(load_asr(folder), [(f"u{k}", clip) for k, clip in enumerate(clips)], settings)
-    there = serving.speech_model(folder)(pd.DataFrame({"audio": [clip.tolist() for clip in clips]}))
+    there = serving_speech.speech_model(folder)(pd.DataFrame({"audio": [clip.tolist() for clip in clips]}))
     assert there["text"].tolist() == [output.text for output in here]
     assert there["confidence"].tolist() == pytest.approx([float(o.confidences.mean()) for o in here], abs=1e-5)
     return there["text"].tolist()
@@ -295,12 +320,12 @@ def serves_the_same(folder) -> list[str]:
 def test_a_version_with_a_beam_says_that_it_is_served_greedily(tmp_path, caplog):
     folder = family_folder("parakeet", tmp_path / "made")
     export.write_wrapper(make(tmp_path / "plain"), "asr", folder, "0" * 64, "run", "model")
-    serving.speech_model(folder)
+    serving_speech.speech_model(folder)
     assert caplog.messages == []
     write_decoder(folder, DecoderFiles(BeamSettings(), to_arpa(build_ngrams([("call anna", 1.0)]))))
     export.write_wrapper(make(tmp_path / "beam"), "asr", folder, "0" * 64, "run", "model")
-    serving.speech_model(folder)
-    assert caplog.messages == [serving.GREEDILY]
+    serving_speech.speech_model(folder)
+    assert caplog.messages == [serving_speech.GREEDILY]
     plain, beam = (Model.load(str(tmp_path / name)).metadata for name in ("plain", "beam"))
     assert "served_decoder" not in plain
     assert (beam["decoder"], beam["served_decoder"]) == ("beam", "greedy")

@@ -1,22 +1,11 @@
-"""Serving of a model version as an MLflow pyfunc: from audio to text and confidence, or from text to intent and slots.
-
-A copy of this file is beside the files of every registered version and runs on machines without earmark: it imports
-nothing of earmark, reads only safetensors and JSON, and runs no code of the model's folder. Some parts of earmark are
-repeated here (the normal form, word confidence, the joint head, slots); tests check that both give the same results.
-"""
+"""Serving of a speech model's version as an MLflow pyfunc: from audio to text and confidence; see `serving_text`."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import logging
 import math
 import re
-import sys
-import types
-import unicodedata
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
 
-LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+from training.tracking.serving_text import LOCAL, Served, normalise
+
 MIN_SECONDS = 0.1  # least duration of a clip [s]; shorter clips are padded with silence
 TSALLIS_ALPHA = 1.0 / 3.0  # entropic index of the word confidence (Laptev & Ginsburg 2023)
 TOKENS_PER_SECOND = 20
@@ -34,45 +23,6 @@ TOKENS_PER_SECOND = 20
 
 NO_SPEECH, LEAST_LOG_PROB, LEAST_GAIN, WORDS_PER_SECOND = 0.6, -1.0, math.log(2.0), 8.0  # of seq2seq_checks.py
 GREEDILY = "this version was judged with a beam and a language model; here it decodes greedily, with more errors"
-
-TEXTS_AT_ONCE = 64
-"""Texts of one batch."""
-
-
-def guard_torchaudio() -> None:
-    """Import torchaudio without its native library if that can't be loaded; call this before importing transformers."""
-    if "torchaudio" in sys.modules:
-        return
-    try:
-        importlib.import_module("torchaudio")
-    except ModuleNotFoundError:
-        return
-    except OSError:
-        for name in [n for n in sys.modules if n == "torchaudio" or n.startswith("torchaudio.")]:
-            del sys.modules[name]
-        stand_in: Any = types.ModuleType("torchaudio._extension")
-        stand_in._IS_TORCHAUDIO_EXT_AVAILABLE = False
-        stand_in.fail_if_no_align = lambda function: function
-        stand_in.is_stand_in = True
-        sys.modules["torchaudio._extension"] = stand_in
-        importlib.import_module("torchaudio")
-
-
-class Served(PythonModel):  # type: ignore[misc]
-    """The model version in the folder, as MLflow loads and calls it."""
-
-    def load_context(self, context: Any) -> None:
-        """Load the speech model or the intent model; the export's configuration names which."""
-        guard_torchaudio()
-        folder = Path(context.artifacts["model"])
-        self.answer = (speech_model if context.model_config["kind"] == "asr" else intent_model)(folder)
-
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return one row of results for each row of `audio` or `text`."""
-        return pd.DataFrame(self.answer(model_input))
-
-
-# --- speech -----------------------------------------------------------------------------------------------------------
 
 
 def speech_model(folder: Path) -> Any:
@@ -250,150 +200,4 @@ def mean_word_confidence(confidence: Any, words: Any) -> float:
     return float(np.mean([each.min() for each in by_word or [confidence]]))
 
 
-# --- intent and slots -------------------------------------------------------------------------------------------------
-
-
-def intent_model(folder: Path) -> Any:
-    """Return a function from a table with `text` to one with `text` (normalised), `intent`, `confidence`, `slots`."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    encoder, intent_head, slot_head = joint_network(folder, config)
-    stored = folder / "calibration.json"
-    temperature = json.loads(stored.read_text(encoding="utf-8"))["temperature"] if stored.is_file() else 1.0
-    intents, names = config.get("intents") or ["other"], config.get("slot_names") or []
-    positions = int(getattr(encoder.config, "max_position_embeddings", 512)) - 2
-    longest = min(int(config.get("max_tokens", 128)), positions)
-
-    def classify(texts: list[str]) -> list[tuple[str, str, float, list[dict[str, Any]]]]:
-        encoding = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        mask = encoding["attention_mask"]
-        with torch.inference_mode():
-            hidden = encoder(input_ids=encoding["input_ids"], attention_mask=mask).last_hidden_state
-            wide = mask.unsqueeze(-1).to(hidden.dtype)
-            mean = (hidden * wide).sum(1) / wide.sum(1).clamp(min=1)
-            logits = intent_head(hidden[:, 0] if config.get("pooling") == "cls" else mean)
-            tags = slot_head(hidden).argmax(-1).tolist()
-        probs = torch.softmax(logits.double() / temperature, dim=-1).numpy()
-        rows = []
-        for row, text in enumerate(texts):
-            best = int(probs[row].argmax())
-            slots = slots_of(text, encoding.word_ids(row), encoding[row].offsets, tags[row], names)
-            rows.append((text, intents[best], float(probs[row, best]), slots))
-        return rows
-
-    def answer(table: pd.DataFrame) -> pd.DataFrame:
-        texts, rows = [normalise(str(text)) for text in table["text"]], []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            rows += classify(texts[start : start + TEXTS_AT_ONCE])
-        return pd.DataFrame(rows, columns=["text", "intent", "confidence", "slots"])
-
-    return answer
-
-
-def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.Linear, torch.nn.Linear]:
-    """Return encoder, intent head and slot head; a text encoder without heads has the intent `other` and no slots."""
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel
-
-    state: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("model*.safetensors")):
-        state |= {name: tensor.float() for name, tensor in load_file(file).items()}
-    if not config.get("encoder"):
-        encoder = AutoModel.from_pretrained(
-            str(folder), use_safetensors=True, dtype=torch.float32, trust_remote_code=False, local_files_only=True
-        )
-        width = encoder.config.hidden_size
-        state = {"intent_head.weight": torch.zeros(1, width), "intent_head.bias": torch.zeros(1)}
-        state |= {"slot_head.weight": torch.zeros(1, width), "slot_head.bias": torch.zeros(1)}
-    else:
-        given = {k: v for k, v in config["encoder"].items() if k not in ("dtype", "transformers_version")}
-        encoder = AutoModel.from_config(AutoConfig.for_model(**given), trust_remote_code=False)
-        encoder.load_state_dict({n.removeprefix("encoder."): t for n, t in state.items() if n.startswith("encoder.")})
-    heads = []
-    for name in ("intent_head", "slot_head"):
-        weight = state[f"{name}.weight"]
-        head = torch.nn.Linear(weight.shape[1], weight.shape[0])
-        head.load_state_dict({"weight": weight, "bias": state[f"{name}.bias"]})
-        heads.append(head.eval())
-    return encoder.eval(), heads[0], heads[1]
-
-
-def slots_of(text: str, word_ids: Any, offsets: Any, tags: list[int], names: list[str]) -> list[dict[str, Any]]:
-    """Return the slots by the tags of each word's first token: 1 + 2 s begins slot s, 2 + 2 s continues it."""
-    words: list[list[int]] = []
-    last = None
-    for position, (word, (start, end)) in enumerate(zip(word_ids, offsets, strict=True)):
-        if word is None or end <= start:
-            continue
-        if word == last:
-            words[-1][2] = max(words[-1][2], end)
-        else:
-            words.append([tags[position], start, end])
-            last = word
-    found: list[dict[str, Any]] = []
-    open_slot = None
-    for tag, start, end in words:
-        slot, continues = divmod(tag - 1, 2)
-        if tag == 0:
-            open_slot = None
-        elif continues and open_slot == slot:
-            found[-1] |= {"end": end, "value": text[found[-1]["start"] : end]}
-        else:
-            found.append({"name": names[slot], "start": start, "end": end, "value": text[start:end]})
-            open_slot = slot
-    return found
-
-
-# --- the normal form of texts -----------------------------------------------------------------------------------------
-
-APOSTROPHES = frozenset("'`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07")
-
-
-def normalise(text: str) -> str:
-    """Return the normal form `earmark-1`: NFKC, lower case, words of letters, digits and inner apostrophes."""
-    loose = re.sub(r"(?<![^ '])'|'(?![^ '])", " ", "".join(_characters(text)))
-    return " ".join(part for part in loose.split(" ") if part)
-
-
-def _characters(text: str) -> Iterator[str]:
-    """Yield letters, marks and digits in lower case, `'` for apostrophes, and a space for everything else."""
-    for cluster in _clusters(text):
-        if cluster in APOSTROPHES:
-            yield "'"
-            continue
-        has_base = False  # an accent without a base character is dropped
-        for char in _lower(cluster):
-            category = unicodedata.category(char)[0]
-            has_base = category in "LN" or (category == "M" and has_base)
-            yield char if has_base else " "
-
-
-def _clusters(text: str) -> Iterator[str]:
-    """Yield the parts of a text that NFKC treats separately (Unicode Standard Annex #15, section 9)."""
-    cluster = ""
-    for char in text:
-        if unicodedata.category(char) == "Cf":
-            continue
-        first = unicodedata.normalize("NFKD", char)[0]
-        joins = unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"
-        if cluster and (not joins or char in APOSTROPHES or cluster in APOSTROPHES):
-            yield cluster
-            cluster = ""
-        cluster += char
-    if cluster:
-        yield cluster
-
-
-def _lower(cluster: str) -> str:
-    """Return the cluster in lower case and NFKC, repeated until both hold."""
-    for _ in range(4):
-        lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).lower())
-        if lowered == cluster:
-            break
-        cluster = lowered
-    return cluster
-
-
-set_model(Served())
+set_model(Served(speech_model))
