@@ -16,7 +16,7 @@ from typing import Final
 
 from training.loop.base_facts import family_of, parameters_of, read_facts
 
-SMALL: Final = 5_000_000
+SMALL: Final = 10_000_000
 """Below so many weights a model is trained as the one that comes with earmark."""
 
 OWN: Final[Mapping[str, bool | float]] = {
