@@ -26,6 +26,11 @@ TSALLIS_ALPHA: Final = 1.0 / 3.0
 """Entropic index of the word confidence (Laptev & Ginsburg 2023, "Fast entropy-based methods of word-level confidence
 estimation for end-to-end automatic speech recognition"; NeMo's default)."""
 
+MANY_SYMBOLS: Final = 1000
+TOP_SYMBOLS: Final = 10
+"""Beyond so many symbols the Tsallis confidence is that of the most probable ones and of all others as one: each of
+50,000 improbable tokens to the power 1/3 would add up to a confidence of 0 everywhere."""
+
 
 def utterance_rng(seed: int, utterance_id: str) -> np.random.Generator:
     """Return the random generator of one utterance, the same in any batch and after a restart."""
@@ -70,8 +75,13 @@ def draw_tokens(log_probs: Floats, blank: int, draws: int, rng: np.random.Genera
 def tsallis_confidence(log_probs: Floats, alpha: float = TSALLIS_ALPHA) -> npt.NDArray[np.float64]:
     """Return (T,) in [0, 1]: the exponentially normalised Tsallis entropy of each frame, 1 where it is certain.
 
-    (exp(-H) - exp(-H_max)) / (1 - exp(-H_max)) with H = (sum p^alpha - 1) / (1 - alpha) (Laptev & Ginsburg 2023).
+    (exp(-H) - exp(-H_max)) / (1 - exp(-H_max)) with H = (sum p^alpha - 1) / (1 - alpha) (Laptev & Ginsburg 2023). Of
+    more than `MANY_SYMBOLS` symbols all but the `TOP_SYMBOLS` most probable ones count as one.
     """
+    if log_probs.shape[-1] > MANY_SYMBOLS:
+        top = np.partition(log_probs, -TOP_SYMBOLS, axis=-1)[..., -TOP_SYMBOLS:].astype(np.float64)
+        rest = np.log(np.maximum(1.0 - np.exp(top).sum(-1, keepdims=True), 1e-30))
+        log_probs = np.concatenate([top, rest], axis=-1)
     symbols = log_probs.shape[-1]
     entropy = (np.exp(alpha * log_probs.astype(np.float64)).sum(-1) - 1.0) / (1.0 - alpha)
     floor = np.exp(-(symbols ** (1.0 - alpha) - 1.0) / (1.0 - alpha))

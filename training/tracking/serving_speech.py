@@ -18,6 +18,7 @@ from training.tracking.serving_text import LOCAL, Served, normalise
 
 MIN_SECONDS = 0.1  # least duration of a clip [s]; shorter clips are padded with silence
 TSALLIS_ALPHA = 1.0 / 3.0  # entropic index of the word confidence (Laptev & Ginsburg 2023)
+MANY_SYMBOLS, TOP_SYMBOLS = 1000, 10  # beyond so many symbols all but the most probable ones count as one
 TOKENS_PER_SECOND = 20
 """Most tokens that a decoder may write per second of audio, because a decoder in a loop would never end."""
 
@@ -187,7 +188,14 @@ def language_and_task(general: Any, tokenizer: Any, outputs: int) -> list[int]:
 
 
 def tsallis_confidence(log_probs: Any) -> Any:
-    """Return the confidence of each step, (T,) in [0, 1], by exponential Tsallis entropy (Laptev & Ginsburg 2023)."""
+    """Return the confidence of each step, (T,) in [0, 1], by exponential Tsallis entropy (Laptev & Ginsburg 2023).
+
+    In a large vocabulary all but the most probable symbols count as one.
+    """
+    if log_probs.shape[-1] > MANY_SYMBOLS:
+        top = np.partition(log_probs, -TOP_SYMBOLS, axis=-1)[..., -TOP_SYMBOLS:].astype(np.float64)
+        rest = np.log(np.maximum(1.0 - np.exp(top).sum(-1, keepdims=True), 1e-30))
+        log_probs = np.concatenate([top, rest], axis=-1)
     symbols = log_probs.shape[-1]
     entropy = (np.exp(TSALLIS_ALPHA * log_probs.astype(np.float64)).sum(-1) - 1.0) / (1.0 - TSALLIS_ALPHA)
     floor = np.exp(-(symbols ** (1.0 - TSALLIS_ALPHA) - 1.0) / (1.0 - TSALLIS_ALPHA))

@@ -84,6 +84,18 @@ def test_confidence_is_one_for_certainty_and_zero_for_the_uniform():
         assert measure(uniform)[0] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_confidence_in_a_large_vocabulary_is_not_zero_and_falls_with_doubt():
+    sure = np.array([0.99, 0.9, 0.7, 0.5])
+    rest = (1.0 - sure)[:, None] * np.full((4, 50_000), 1 / 50_000)
+    probs = rest + np.pad(sure[:, None], ((0, 0), (7, 49_992)))
+    confidence = tsallis_confidence(np.log(probs).astype(np.float32))
+    assert (confidence > 0.01).all()
+    assert (np.diff(confidence) < -0.01).all()
+    halves = np.full((1, 50_000), 1e-9)
+    halves[0, :2] = 0.5
+    assert tsallis_confidence(np.log(halves).astype(np.float32))[0] < confidence[0]
+
+
 def test_tsallis_confidence_is_nemos_formula():
     log_probs = random_posterior(5, 3, 7)
     alpha, symbols = 1 / 3, 7
