@@ -27,6 +27,9 @@ MIN_RISE: Final = 0.05
 GROWTH: Final = 3.0
 """A training diverged where the loss of its last epoch is this many times that of its first step, and 1 nat more."""
 
+GUESS: Final = 3.0
+"""Loss of a guess among twenty symbols [nats per token]."""
+
 
 @dataclass(frozen=True, slots=True)
 class DevErrors:
@@ -87,11 +90,16 @@ def why_worse(kind: Kind, dev: DevErrors | None) -> str:
 def why_diverged(first_loss: float | None, losses: Sequence[float]) -> str:
     """Return why a training diverged, in a part of a sentence; "" where it did not.
 
+    The first step may be one easy clip: a loss that is above it, but does not rise from epoch to epoch and is below that of a
+    guess, has not diverged.
+
     Args:
         first_loss: loss of the first step, which is still the base's; None where it is not known.
         losses: mean loss of each epoch.
     """
     if first_loss is None or not losses or losses[-1] <= max(GROWTH * first_loss, first_loss + 1.0):
+        return ""
+    if losses[-1] <= losses[0] and losses[-1] < GUESS:
         return ""
     return f"the loss rose from {first_loss:.3g} at the first step to {losses[-1]:.3g} in the last epoch"
 

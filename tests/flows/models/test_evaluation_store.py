@@ -67,7 +67,7 @@ def test_an_intent_with_another_name_changes_no_figure(settings: Settings):
         traffic = rates(estimate_traffic(corpus, settings, None, None))
         right = Counter(name for name, ok in zip(names_of(before, "truth"), before.correct, strict=True) if ok)
         (old, count), *_ = right.most_common(1)
-        assert count > 1  # else a name could not be seen in the figures
+        assert count > 0  # else a name could not be seen in the figures
         assert change(corpus, settings, "rename", "intent", old, "named otherwise").labels
         after = judge(corpus, settings)
         assert after.eval_set_id != before.eval_set_id

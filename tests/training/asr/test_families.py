@@ -20,7 +20,7 @@ from training.asr.finetune import AsrFinetuneSettings, finetune_asr, freeze_fron
 from training.asr.fit import AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel, extract_features, masks_padding, token_text
-from training.asr.seq2seq import decode_clips, seq2seq_losses
+from training.asr.seq2seq import DrawSettings, decode_clips, seq2seq_losses
 from training.asr.seq2seq_prompts import decoding_rules, max_tokens
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 from training.loop.lora import LoraSettings
@@ -161,7 +161,7 @@ def taught(folder) -> AsrModel:
 @pytest.mark.parametrize("family", WRITERS)
 def test_its_texts_are_those_of_the_library_and_its_probabilities_those_of_the_loss(family, folders):
     asr, (_, samples) = taught(folders(family)), CLIPS[0]
-    written = decode_clips(asr, [samples], 0, [None])[0]
+    written = decode_clips(asr, [samples], DrawSettings(), [None])[0]
     rules = decoding_rules(asr)
     inputs = extract_features(asr, [samples])
     named = {"language": "en", "task": "transcribe"} if family == "whisper" else {}
@@ -204,7 +204,7 @@ def test_its_scores_are_predictions_like_any_other(family, folders):
 @pytest.mark.parametrize("family", WRITERS)
 def test_texts_are_drawn_as_often_as_they_are_probable(family, folders):
     asr, (_, samples) = load_asr(folders(family)), CLIPS[1]
-    written = decode_clips(asr, [samples], 240, [np.random.default_rng(0)])[0]
+    written = decode_clips(asr, [samples], DrawSettings(240), [np.random.default_rng(0)])[0]
     probable = np.exp(written.log_probs[0].astype(np.float64))
     first = np.bincount(
         [text[0] if text else decoding_rules(asr).ends[0] for text in written.drawn], minlength=len(probable)

@@ -63,4 +63,7 @@ def test_a_loss_that_grows_far_above_the_bases_diverged():
     assert why_diverged(2.0, [9.0, 2.0]) == ""
     assert why_diverged(0.1, [0.9]) == ""  # nine times, but little
     assert why_diverged(None, [9.0]) == ""
+    assert why_diverged(0.003, [2.0, 1.4]) == ""  # the first step was one easy clip
+    assert why_diverged(0.003, [1.4, 2.0]) != ""
+    assert why_diverged(2.0, [9.0, 7.0]) != ""  # it fell, but from far above
     assert why_diverged(1.0, []) == ""
