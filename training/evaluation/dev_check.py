@@ -90,8 +90,8 @@ def why_worse(kind: Kind, dev: DevErrors | None) -> str:
 def why_diverged(first_loss: float | None, losses: Sequence[float]) -> str:
     """Return why a training diverged, in a part of a sentence; "" where it did not.
 
-    The first step may be one easy clip: a loss that is above it, but does not rise from epoch to epoch and is below that of a
-    guess, has not diverged.
+    The first step may be one easy clip: a loss that is above it, but does not rise from epoch to epoch and is below
+    that of a guess, has not diverged.
 
     Args:
         first_loss: loss of the first step, which is still the base's; None where it is not known.
