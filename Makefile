@@ -61,9 +61,10 @@ test-packaging: setup
 test-stranger: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800 tests/flows/test_stranger.py
 
-# What takes many commands or whole nights: bases through the flows, kills by hand, a served schedule, every family of
-# speech models from a manifest to a new champion.
+# What takes many commands or whole nights: bases through the flows, kills, a served schedule, every family of speech
+# models from a manifest to a new champion.
 JOURNEYS := $(addprefix tests/flows/,test_pipeline_families.py test_pipeline_bases.py test_kill_by_hand.py test_serve.py \
+	test_kill.py::test_the_undisturbed_run_does_every_step test_kill.py::test_killed_at_some_moments \
 	models/test_use_base.py models/test_blocked_models.py models/test_bring_base.py models/test_bring_base_ctranslate2.py)
 test-journeys: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800 --durations 12 $(JOURNEYS)

@@ -22,7 +22,7 @@ from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, move_home, small_settings, state
 
 MOMENTS = ((0.1, "embedded"), (0.65, "servers"), (0.9, "embedded"))
-"""Where the quick test kills, as a share of a whole run, and where the home then lies; fifty moments are slow."""
+"""Where the shorter test kills, as a share of a whole run, and where the home then lies."""
 
 
 def ready_home(root: Path, url: str) -> tuple[Path, str]:
@@ -91,6 +91,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         yield {**settings, "content_url": bucket}
 
 
+@pytest.mark.slow
 def test_the_undisturbed_run_does_every_step(undisturbed: dict[str, Any]):
     held = undisturbed["state"]
     assert undisturbed["moments"] > 20
@@ -99,6 +100,7 @@ def test_the_undisturbed_run_does_every_step(undisturbed: dict[str, Any]):
     assert len({row[0] for row in held["selections"]}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "where"), MOMENTS)
 def test_killed_at_some_moments(
     undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, servers: dict[str, str], share: float, where: str
