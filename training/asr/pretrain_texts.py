@@ -125,7 +125,7 @@ def lines(path: Path) -> list[str]:
     try:
         texts = [normalise(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as text: {error}") from error
+        raise SettingsError(f"{path.name}: cannot be read; give a UTF-8 file with a line each") from error
     return [text for text in texts if text and len(text) <= LONGEST]
 
 
