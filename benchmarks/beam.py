@@ -136,7 +136,7 @@ def rate(texts: Sequence[str], clips: Sequence[tuple[Any, str]]) -> float:
 
 
 def measure(asr: Any, texts: Sequence[str], dev: Sequence[Any], groups: dict[str, Any]) -> dict[str, Any]:
-    from training.asr.pretrain_texts import COMMON_WORDS
+    from training.asr.common_words import COMMON_WORDS
 
     beam = make(asr, texts, COMMON_WORDS, dev)
     started, found = time.process_time(), {name: found_by(asr, beam, clips) for name, clips in groups.items()}
@@ -179,7 +179,7 @@ def auc(asr: Any, found: dict[str, Any], groups: dict[str, Any]) -> dict[str, fl
 def new_names(asr: Any, texts: Sequence[str], dev: Sequence[Any], clips: int) -> dict[str, Any]:
     """Return WER on the words of new artists, and on the other words, greedily, with the beam, and with phrases."""
     from corpus.synthetic import BASE_ACCENTS, PHRASINGS, VALUES, Voice, augment, speak
-    from training.asr.pretrain_texts import COMMON_WORDS
+    from training.asr.common_words import COMMON_WORDS
 
     rng = np.random.default_rng([SEED, 1])
     listed = list(VALUES["artist"]["drift"])

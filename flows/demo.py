@@ -42,6 +42,7 @@ from flows.runtime.settings import Settings
 from flows.steps.inventory import adopt
 from flows.steps.merge_total import MergeTotal
 from flows.steps.retrain import RetrainReport
+from training.asr.word_beam import check_installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,12 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
 
     Raises:
         UsageError: 0 nights of synthesised traffic.
+        SettingsError: the settings ask for a beam, and it is not installed.
         HomeBusy: another process uses the home.
     """
     started = time.monotonic()
+    if settings.asr.decoder == "beam":
+        check_installed()
     traffic = traffic_of(settings, nights)
     note = (lambda line: None) if quiet else progress.note
     note(f"earmark demo: {len(traffic.numbers)} nights in {settings.home}")

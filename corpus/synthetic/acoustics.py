@@ -42,9 +42,9 @@ def doorbell(samples: Floats) -> Floats:
     """
     from scipy import signal
 
-    band = signal.butter(4, [900, 2600], "bandpass", fs=RATE, output="sos")
+    band = signal.butter(2, [500, 3000], "bandpass", fs=RATE, output="sos")
     narrow = signal.sosfilt(band, samples)
-    return np.asarray(0.5 * np.tanh(15.0 * narrow / max(float(np.abs(narrow).max()), 1e-6)), dtype=np.float32)
+    return np.asarray(0.5 * np.tanh(6.0 * narrow / max(float(np.abs(narrow).max()), 1e-6)), dtype=np.float32)
 
 
 def augment(samples: Floats, rng: np.random.Generator, settings: AugmentSettings | None = None) -> Floats:

@@ -29,6 +29,7 @@ from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.tasks import task_folder, task_status
+from training.asr.finetune import AsrFinetuneSettings
 from training.tracking.store import TrackingSettings
 
 Counts: TypeAlias = dict[str, int]
@@ -111,6 +112,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
+        "decoder": lambda: _decoder(settings.asr),
     }
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
@@ -152,6 +154,18 @@ def _inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> Found
         except UsageError as error:
             return {"former names": former}, [str(error)]
     return {"former names": former}, []
+
+
+def _decoder(settings: AsrFinetuneSettings) -> Found:
+    """Check that the decoder that the next version gets can be built: what it needs is installed and readable."""
+    from training.asr.beam_build import FILES, files_digest
+    from training.asr.word_beam import check_installed
+
+    if settings.decoder != "beam":
+        return {"files": 0}, []
+    check_installed()
+    files_digest(settings.beam)
+    return {"files": sum(getattr(settings.beam, name) is not None for name in FILES)}, []
 
 
 def _chains(corpus: Corpus) -> Found:

@@ -16,6 +16,7 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
+    "decoder": "what a beam is built from",
 }
 """What is counted in each check, by its name."""
 

@@ -22,7 +22,7 @@ SMALL: Final = 10_000_000
 OWN: Final[Mapping[str, bool | float]] = {
     "loop.learning_rate": 1e-3,
     "loop.batch_seconds": 20.0,
-    "interpolate": 0.5,
+    "interpolate": 0.25,
     "freeze_feature_encoder": False,
 }
 

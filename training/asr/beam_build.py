@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -16,11 +17,15 @@ from corpus.errors import SettingsError
 from corpus.text import normalise
 from training.asr.arpa import read_arpa, to_arpa, with_normal_words
 from training.asr.beam_files import read_phrases
+from training.asr.common_words import COMMON_WORDS
 from training.asr.language_model import MAX_ORDER, UNKNOWN, build_ngrams
 from training.asr.word_beam import BeamSettings, DecoderFiles
 
 FILES: Final = ("lm", "words", "texts", "phrases")
 """Settings that name files; their contents count where two trainings are compared."""
+
+COMMANDS: Final = Path(__file__).parents[1] / "bases" / "intent" / "replay.jsonl"
+"""Synthetic commands of the recipe of the embedded bases, `{text}` a line."""
 
 
 class BeamBuildSettings(BeamSettings):
@@ -34,8 +39,10 @@ class BeamBuildSettings(BeamSettings):
         unknown_score: Added for each word that is not in the lexicon.
         phrase_boost: Added where a phrase of `phrases` begins.
         lm: Language model, an ARPA file; null: one is built from the labels and from what follows.
-        words: Word list, a word a line, with a tab and its frequency where it is known.
-        texts: Further texts, one a line, such as transcripts of another corpus.
+        words: Word list, a word a line, with a tab and its frequency where it is known; `english`: some 1,000 frequent
+            words that come with earmark.
+        texts: Further texts, one a line, such as transcripts of another corpus; `english`: 400 commands to a voice
+            assistant that come with earmark.
         texts_weight: Weight of each of them; a label has at most 1.
         phrases: Phrases that are likely to come, one a line, such as a new artist or the contacts of a locale.
         order: Longest n-gram of the language model.
@@ -44,8 +51,8 @@ class BeamBuildSettings(BeamSettings):
     """
 
     lm: Path | None = None
-    words: Path | None = None
-    texts: Path | None = None
+    words: Literal["english"] | Path | None = None
+    texts: Literal["english"] | Path | None = None
     texts_weight: float = Field(default=1.0, gt=0.0)
     phrases: Path | None = None
     order: int = Field(default=MAX_ORDER, ge=2, le=MAX_ORDER)
@@ -86,7 +93,7 @@ def build_decoder(
         return DecoderFiles(settings.search, to_arpa(given), phrases)
     texts = [(text, 1.0) for each in examples if (text := normalise(each))]
     if settings.texts is not None:
-        lines = (normalise(line) for line in _read(settings.texts).splitlines())
+        lines = (normalise(line) for line in _text_of(settings.texts, "texts").splitlines())
         texts += [(line, settings.texts_weight) for line in lines if line]
     listed = read_words(settings.words) if settings.words is not None else {}
     known = {word for text, _ in texts for word in text.split()} | set(listed)
@@ -106,14 +113,15 @@ def without_private_words(labels: Sequence[LabelText], min_speakers: int, known:
     ]
 
 
-def read_words(file: Path) -> dict[str, float]:
+def read_words(file: Literal["english"] | Path) -> dict[str, float]:
     """Return the words of a list with their frequencies, 0 where none is given.
 
     Raises:
         SettingsError: the file can't be read, or a line is not a word with its frequency.
     """
     words: dict[str, float] = {}
-    for number, line in enumerate(_read(file).splitlines(), 1):
+    name = "english" if file == "english" else file.name
+    for number, line in enumerate(_text_of(file, "words").splitlines(), 1):
         word, _, frequency = line.partition("\t")
         spelled = normalise(word)
         try:
@@ -121,7 +129,7 @@ def read_words(file: Path) -> dict[str, float]:
         except ValueError:
             count = -1.0
         if not 0.0 <= count < math.inf or " " in spelled:
-            raise SettingsError(f"{file.name}: line {number} is not one word, or a word, a tab and its frequency")
+            raise SettingsError(f"{name}: line {number} is not one word, or a word, a tab and its frequency")
         if spelled:
             words[spelled] = words.get(spelled, 0.0) + count
     return words
@@ -136,8 +144,17 @@ def files_digest(settings: BeamBuildSettings) -> str:
     named = [(name, getattr(settings, name)) for name in FILES if getattr(settings, name) is not None]
     whole = hashlib.sha256()
     for name, file in named:
-        whole.update(f"{name}\0{hashlib.sha256(_read(file).encode()).hexdigest()}\n".encode())
+        whole.update(f"{name}\0{hashlib.sha256(_text_of(file, name).encode()).hexdigest()}\n".encode())
     return whole.hexdigest() if named else ""
+
+
+def _text_of(file: Literal["english"] | Path, name: str) -> str:
+    """Return the contents of a file that a setting names, or what comes with earmark, a word or a text a line."""
+    if file != "english":
+        return _read(file)
+    if name == "words":
+        return "\n".join(COMMON_WORDS)
+    return "\n".join(json.loads(line)["text"] for line in _read(COMMANDS).splitlines())
 
 
 def _read(file: Path) -> str:

@@ -146,17 +146,28 @@ class BeamText:
 # --- make -------------------------------------------------------------------------------------------------------------
 
 
+def check_installed() -> None:
+    """Check that the beam search can run here.
+
+    Raises:
+        SettingsError: the extra `beam` is not installed.
+    """
+    try:
+        import flashlight.lib.text.decoder  # noqa: F401
+    except ImportError as error:
+        raise SettingsError("the beam search needs flashlight-text; pip install 'earmark[beam]'") from error
+
+
 def make_beam(lexicon: Lexicon, lm_file: Path | None, settings: BeamSettings) -> WordBeam:
     """Return the search over a lexicon with the language model of a file: ARPA, or KenLM's binary format.
 
     Raises:
         SettingsError: the extra `beam` is not installed, or the file is no language model.
     """
-    try:
-        from flashlight.lib.text.decoder import SmearingMode, Trie, ZeroLM
-        from flashlight.lib.text.dictionary import Dictionary
-    except ImportError as error:
-        raise SettingsError("the beam search needs flashlight-text; pip install 'earmark[beam]'") from error
+    check_installed()
+    from flashlight.lib.text.decoder import SmearingMode, Trie, ZeroLM
+    from flashlight.lib.text.dictionary import Dictionary
+
     dictionary = Dictionary()
     words = sorted(lexicon.spellings)
     for word in (*words, UNKNOWN):

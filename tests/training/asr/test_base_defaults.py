@@ -18,7 +18,7 @@ from training.loop.base_facts import FILE, BaseFacts, write_facts
 def test_the_base_that_comes_with_earmark_is_trained_as_before():
     found = by_base(AsrFinetuneSettings(), registry.BASES / "asr")
     assert (found.loop.learning_rate, found.loop.batch_seconds) == (1e-3, 20.0)
-    assert (found.interpolate, found.freeze_feature_encoder) == (0.5, False)
+    assert (found.interpolate, found.freeze_feature_encoder) == (0.25, False)
     assert found.loop.epochs == AsrFinetuneSettings().loop.epochs
 
 
@@ -41,7 +41,7 @@ def test_rate_and_frozen_parts_follow_from_family_and_size(
 ):
     found = safe_settings(base_folder(tmp_path, family, millions))
     assert (found["loop.learning_rate"], found["freeze_feature_encoder"]) == (rate, frozen)
-    assert found["interpolate"] == (0.5 if family == "parakeet_ctc" else 0.0)
+    assert found["interpolate"] == (0.25 if family == "parakeet_ctc" else 0.0)
 
 
 def test_the_catalogue_says_the_same(tmp_path: Path):

@@ -89,6 +89,17 @@ def test_word_lists_are_read_with_and_without_frequencies(tmp_path):
     assert read_words(file) == {"the": 102.5, "lights": 0.0}
 
 
+def test_words_and_commands_that_come_with_earmark_stand_beside_labels_and_count_as_files(tmp_path):
+    settings = BeamBuildSettings.model_validate({"words": "english", "texts": "english", "min_speakers": 1})
+    words = set(words_of(read_arpa(build_decoder(settings, LABELS).arpa, "lm.arpa")))
+    assert {"alarm", "weather", "although"} | {word for label in LABELS for word in label.text.split()} <= words
+    alone = [settings.model_copy(update={name: None}) for name in ("words", "texts")]
+    assert len({files_digest(each) for each in (settings, *alone, BeamBuildSettings())}) == 4
+    named = tmp_path / "english"
+    named.write_text("lamp\n")
+    assert read_words(named) == {"lamp": 0.0}
+
+
 @pytest.mark.parametrize("line", ["two words", "the\tmany", "the\t-1", "the\tinf", "the\tnan"])
 def test_a_line_of_another_form_is_named(tmp_path, line):
     file = tmp_path / "words.txt"

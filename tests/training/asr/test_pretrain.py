@@ -10,10 +10,11 @@ from corpus.edits import distance
 from corpus.errors import SettingsError
 from corpus.text import normalise
 from tests.training.tiny import TINY, tone_examples
+from training.asr.common_words import COMMON_WORDS
 from training.asr.fit import AsrLoopSettings
 from training.asr.loading import load_asr
 from training.asr.pretrain import AsrPretrainSettings, pretrain, pretrain_on, pretrain_settings, synthetic_examples
-from training.asr.pretrain_texts import COMMON_WORDS, lines, vocabulary, word_salad
+from training.asr.pretrain_texts import lines, vocabulary, word_salad
 from training.asr.transcribe import best_texts
 from training.loop.model_files import weights_digest
 from training.pretrain import main
