@@ -100,7 +100,7 @@ def make(asr: Any, texts: Sequence[str], words: Sequence[str], dev: Sequence[Any
     """Return the beam with weights chosen on the dev clips."""
     from training.asr.arpa import to_arpa
     from training.asr.beam_files import with_decoder
-    from training.asr.beam_weights import choose_weights
+    from training.asr.beam_weights import KnownClip, choose_weights
     from training.asr.language_model import build_ngrams
     from training.asr.model import token_text
     from training.asr.word_beam import BeamSettings, DecoderFiles
@@ -108,7 +108,8 @@ def make(asr: Any, texts: Sequence[str], words: Sequence[str], dev: Sequence[Any
     arpa = to_arpa(build_ngrams([(text, 1.0) for text in texts], dict.fromkeys(words, 0.0)))
     beam = with_decoder(asr, DecoderFiles(BeamSettings(), arpa, tuple(phrases))).beam
     assert beam is not None
-    return replace(beam, settings=choose_weights(beam, dev, partial(token_text, asr)).settings)
+    known = [KnownClip(*each) for each in dev]
+    return replace(beam, settings=choose_weights(beam, known, partial(token_text, asr)).settings)
 
 
 # --- measures ---------------------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def score_utterances(
     *,
     asr_version: str,
     intent_version: str,
+    locales: Mapping[str, str] | None = None,
 ) -> ScoreResult:
     """Return the predictions and hypotheses of utterances; those that can't be scored are set aside with a reason.
 
@@ -92,6 +93,7 @@ def score_utterances(
         on_progress: called with the number of utterances transcribed since the last call.
         asr_version: registered version of the speech model.
         intent_version: registered version of the intent model.
+        locales: of the utterances, by id, where they are known.
 
     Raises:
         RecordError: an utterance comes twice.
@@ -101,7 +103,7 @@ def score_utterances(
     outputs: dict[str, AsrOutput] = {}
     limit = int(settings.chunk_seconds * asr.sample_rate)
     for chunk in _prefetched(_chunks(contents, limit)):
-        for output in transcribe(asr, chunk, settings.transcribe, on_progress):
+        for output in transcribe(asr, chunk, settings.transcribe, on_progress, locales):
             if output.utterance_id in outputs:
                 raise RecordError(f"utterance {output.utterance_id} comes twice; give each one once")
             outputs[output.utterance_id] = output

@@ -52,6 +52,10 @@ class AuditSet:
     marks: Mapping[str, str] = field(default_factory=dict)
     numbers: NumberForm | None = None
 
+    def locales(self) -> dict[str, str]:
+        """Return the locale of each utterance, by id."""
+        return dict(zip(sorted(self.labels), self.slices["locale"].tolist(), strict=True))
+
 
 def audit_set(
     corpus: Corpus, gate: PromotionSettings, kind: Kind, rows: Sequence[SnapshotRow] | None = None

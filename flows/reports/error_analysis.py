@@ -136,6 +136,7 @@ def mistakes(
         how,
         audit.speech_model or version,
         [(i, audio) for i, (audio, _) in opened.items()],
+        audit.locales(),
     )
     texts = {output.utterance_id: output.text for output in outputs}
     reading = classify_texts(corpus, settings.home, version, texts) if kind == "intent" and texts else None

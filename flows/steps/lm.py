@@ -7,13 +7,13 @@ Labels are no part of it, since a base belongs to no snapshot, and no erasure wo
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.records.base import Floats
 from flows.models import registry
 from flows.models.eval_set import snapshot_and_account
 from flows.models.inventory import inventory_of
@@ -25,6 +25,7 @@ from flows.steps.training_examples import asr_examples
 from training.evaluation.gate import PromotionSettings
 
 if TYPE_CHECKING:
+    from training.asr.beam_weights import KnownClip
     from training.asr.model import AsrModel
     from training.asr.word_beam import DecoderFiles
 
@@ -39,9 +40,10 @@ class LmReport(Result):
 
     Attributes:
         folder: its folder, for `models.asr`.
-        words: how many words the lexicon has.
+        words: how many words the lexicons of all locales have.
         unspellable: how many words of the language model no token of the base spells.
-        phrases: how many phrases are boosted.
+        phrases: how many phrases are boosted in every clip.
+        phrases_by_locale: how many further ones in the clips of a locale.
         digest: SHA-256 of language model and phrases.
         lm_weight, word_score, unknown_score: the weights of the search.
         dev_rows: labelled rows that the weights were chosen on; 0 where there are fewer than 20, and the weights of the
@@ -53,6 +55,7 @@ class LmReport(Result):
     words: int
     unspellable: int
     phrases: int
+    phrases_by_locale: Mapping[str, int]
     digest: str
     lm_weight: float
     word_score: float
@@ -85,7 +88,7 @@ def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
     decoder = build_decoder(settings.asr.beam, [], [example for note in notes for example in note.examples])
     base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr").folder
     asr = with_decoder(replace(load_asr(base), beam=None), decoder)
-    asr, rows, rates = _weighed(asr, _dev_frames(corpus, settings.promotion, asr))
+    asr, rows, rates = _weighed(asr, _dev_clips(corpus, settings.promotion, asr))
     assert asr.decoder is not None
     with output_errors(given, "OUT"), replaced_folder(out) as draft:
         shutil.copytree(base, draft, dirs_exist_ok=True)
@@ -97,15 +100,18 @@ def _report(
     out: Path, asr: AsrModel, decoder: DecoderFiles, rows: int, rates: tuple[float | None, float | None]
 ) -> LmReport:
     from training.asr.arpa import read_arpa, words_of
+    from training.asr.beam_files import model_lexicon
 
-    known = len(asr.beam.lexicon.spellings) if asr.beam is not None else 0
-    listed = {word for phrase in decoder.phrases for word in phrase.split()}
+    lists = (decoder.phrases, *decoder.phrases_by_locale.values())
+    listed = {word for phrases in lists for phrase in phrases for word in phrase.split()}
     listed |= set(words_of(read_arpa(decoder.arpa, out.name)))
+    known = len(model_lexicon(asr, sorted(listed)).spellings)
     return LmReport(
         folder=str(out),
         words=known,
         unspellable=len(listed) - known,
         phrases=len(decoder.phrases),
+        phrases_by_locale={locale: len(phrases) for locale, phrases in decoder.phrases_by_locale.items()},
         digest=decoder.digest(),
         lm_weight=decoder.settings.lm_weight,
         word_score=decoder.settings.word_score,
@@ -116,17 +122,17 @@ def _report(
     )
 
 
-def _dev_frames(corpus: Corpus, promotion: PromotionSettings, asr: AsrModel) -> list[tuple[Floats, str]]:
-    """Return the frames of the labelled dev rows, (T, V) log posterior [nats], with their texts."""
-    from training.asr.ctc import frame_posteriors
+def _dev_clips(corpus: Corpus, promotion: PromotionSettings, asr: AsrModel) -> list[KnownClip]:
+    """Return the frames of the labelled dev rows with their texts and locales."""
+    from training.asr.finetune import known_clip
 
     snapshot, _ = snapshot_and_account(corpus, promotion, "asr")
     examples = asr_examples(corpus, snapshot.of("dev"))
     read = progress.over(examples, "transcribing dev rows", len(examples), "clips")
-    return [(frame_posteriors(asr, [each.samples])[0].log_probs, each.text) for each in read]
+    return [known_clip(asr, each) for each in read]
 
 
-def _weighed(asr: AsrModel, clips: list[tuple[Floats, str]]) -> tuple[AsrModel, int, tuple[float | None, float | None]]:
+def _weighed(asr: AsrModel, clips: list[KnownClip]) -> tuple[AsrModel, int, tuple[float | None, float | None]]:
     """Return the model with the weights chosen on the clips, their number, and the error rates before and after."""
     from training.asr.beam_files import with_chosen_weights
 

@@ -112,6 +112,8 @@ def score_shard(
     from training.score import score_utterances
 
     opened = list(utterance_order(corpus, ids))
+    with corpus.read() as conn:
+        locales = utterances.locales(conn, opened)
     by = f"asr/{plan.asr.version} and intent/{plan.intent.version}"
     with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
         scored = score_utterances(
@@ -122,6 +124,7 @@ def score_shard(
             on_progress=progress.counting(advance),
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
+            locales=locales,
         )
     malloc_trim.trim_malloc()
     done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])

@@ -95,14 +95,20 @@ def asr_examples(
     revisions = {i: row.revision for i, row in rows.items()}
     opened = door.open(corpus, sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
     examples = [
-        AsrExample(c.utterance.utterance_id, c.audio, c.label.transcript, rows[c.utterance.utterance_id].weight)
+        AsrExample(
+            c.utterance.utterance_id,
+            c.audio,
+            c.label.transcript,
+            rows[c.utterance.utterance_id].weight,
+            c.utterance.locale,
+        )
         for c in progress.over(opened, "reading labelled clips", len(rows), "clips")
         if c.audio is not None and c.label is not None and c.label.transcript
     ]
     for content, best in _hypothesis_texts(corpus, pseudo, ("audio", "hypotheses")):
         utterance_id = content.utterance.utterance_id
         if content.audio is not None and best.text:
-            examples.append(AsrExample(utterance_id, content.audio, best.text, pseudo.weight))
+            examples.append(AsrExample(utterance_id, content.audio, best.text, pseudo.weight, content.utterance.locale))
     return examples
 
 

@@ -105,6 +105,16 @@ def words_of(model: NgramModel) -> list[str]:
     return [word for word in model.vocabulary if word not in (END, UNKNOWN)]
 
 
+def check_takes_phrases(model: NgramModel) -> None:
+    """Check that a model can have phrases.
+
+    Raises:
+        SettingsError: it has unigrams alone.
+    """
+    if len(model.probs) < 2:
+        raise SettingsError("the language model has no pairs of words, which phrases need; give one of order 2 or 3")
+
+
 def with_phrases(model: NgramModel, phrases: Iterable[str], boost: float) -> NgramModel:
     """Return the model with its probabilities raised where a phrase begins and goes on; they no longer sum to 1.
 
@@ -116,8 +126,7 @@ def with_phrases(model: NgramModel, phrases: Iterable[str], boost: float) -> Ngr
     Raises:
         SettingsError: the model has unigrams alone.
     """
-    if len(model.probs) < 2:
-        raise SettingsError("the language model has no pairs of words, which phrases need; give one of order 2 or 3")
+    check_takes_phrases(model)
     common, factor = max(COMMON, 1.0 / len(model.vocabulary)), math.exp(min(boost, LARGEST_BOOST))
     levels = [dict(level) for level in model.probs]
     unigrams = levels[0]

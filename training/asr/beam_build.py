@@ -16,9 +16,9 @@ from pydantic import Field
 from corpus.errors import SettingsError
 from corpus.text import normalise
 from training.asr.arpa import read_arpa, to_arpa, with_normal_words
-from training.asr.beam_files import read_phrases
 from training.asr.common_words import COMMON_WORDS
 from training.asr.language_model import MAX_ORDER, UNKNOWN, build_ngrams
+from training.asr.phrases import phrase_files, read_all_phrases
 from training.asr.word_beam import BeamSettings, DecoderFiles
 
 FILES: Final = ("lm", "words", "texts", "phrases")
@@ -44,7 +44,8 @@ class BeamBuildSettings(BeamSettings):
         texts: Further texts, one a line, such as transcripts of another corpus; `english`: 400 commands to a voice
             assistant that come with earmark.
         texts_weight: Weight of each of them; a label has at most 1.
-        phrases: Phrases that are likely to come, one a line, such as a new artist or the contacts of a locale.
+        phrases: Phrases that are likely to come, one a line, such as a new artist; or a folder with such a file for
+            each locale (`en-GB.txt`), whose phrases count in clips of that locale alone, and `all.txt` for all clips.
         order: Longest n-gram of the language model.
         min_speakers: Words of labels that fewer speakers said, such as names in private use, are left out; the
             language model then knows that an unknown word stands there.
@@ -87,10 +88,10 @@ def build_decoder(
         SettingsError: a file can't be read.
         UsageError: there is neither a text nor a word.
     """
-    phrases = tuple(read_phrases(settings.phrases)) if settings.phrases is not None else ()
+    phrases = read_all_phrases(settings.phrases) if settings.phrases is not None else ((), {})
     if settings.lm is not None:
         given = with_normal_words(read_arpa(_read(settings.lm), settings.lm.name))
-        return DecoderFiles(settings.search, to_arpa(given), phrases)
+        return DecoderFiles(settings.search, to_arpa(given), *phrases)
     texts = [(text, 1.0) for each in examples if (text := normalise(each))]
     if settings.texts is not None:
         lines = (normalise(line) for line in _text_of(settings.texts, "texts").splitlines())
@@ -98,7 +99,7 @@ def build_decoder(
     listed = read_words(settings.words) if settings.words is not None else {}
     known = {word for text, _ in texts for word in text.split()} | set(listed)
     texts += without_private_words(labels, settings.min_speakers, known)
-    return DecoderFiles(settings.search, to_arpa(build_ngrams(texts, listed, settings.order)), phrases)
+    return DecoderFiles(settings.search, to_arpa(build_ngrams(texts, listed, settings.order)), *phrases)
 
 
 def without_private_words(labels: Sequence[LabelText], min_speakers: int, known: set[str]) -> list[tuple[str, float]]:
@@ -138,12 +139,17 @@ def read_words(file: Literal["english"] | Path) -> dict[str, float]:
 def files_digest(settings: BeamBuildSettings) -> str:
     """Return one SHA-256 of the contents of the files that the settings name; "" where they name none.
 
+    Of a folder of phrases the locales count, too.
+
     Raises:
-        SettingsError: a file can't be read.
+        SettingsError: a file can't be read, or one of phrases is not named as a locale.
     """
-    named = [(name, getattr(settings, name)) for name in FILES if getattr(settings, name) is not None]
+    named = {name: file for name in FILES if (file := getattr(settings, name)) is not None}
+    if settings.phrases is not None and settings.phrases.expanduser().is_dir():
+        del named["phrases"]
+        named |= {f"phrases/{locale}": file for locale, file in phrase_files(settings.phrases).items()}
     whole = hashlib.sha256()
-    for name, file in named:
+    for name, file in named.items():
         whole.update(f"{name}\0{hashlib.sha256(_text_of(file, name).encode()).hexdigest()}\n".encode())
     return whole.hexdigest() if named else ""
 

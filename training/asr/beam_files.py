@@ -1,8 +1,9 @@
 """The decoder of a speech model as files: the folder `decoder` beside its weights.
 
 It has `beam.json` with the weights of the search, `lm.arpa` with the language model, whose words are the lexicon, and
-`phrases.txt` with a phrase a line, where there are some. They are files of the version like its weights, so that its
-digest covers them, and every use of the version decodes in the same way.
+where there are some `phrases.txt` with a phrase a line, and the folder `phrases` with such a file for each locale. They
+are files of the version like its weights, so that its digest covers them, and every use of the version decodes in the
+same way.
 """
 
 from __future__ import annotations
@@ -10,25 +11,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from corpus.errors import SettingsError
-from corpus.records.base import Floats
-from corpus.text import normalise
-from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
-from training.asr.beam_weights import ChosenWeights, choose_weights
+from training.asr.arpa import check_takes_phrases, read_arpa, to_arpa, with_phrases, words_of
+from training.asr.beam_weights import ChosenWeights, KnownClip, choose_weights
 from training.asr.model import AsrModel, token_text
-from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, make_beam
+from training.asr.phrases import phrase_files, read_phrases
+from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, WordBeam, make_beam
 
 DECODER: Final = "decoder"
-SETTINGS, LANGUAGE_MODEL, PHRASES = "beam.json", "lm.arpa", "phrases.txt"
+SETTINGS, LANGUAGE_MODEL, PHRASES, OF_LOCALES = "beam.json", "lm.arpa", "phrases.txt", "phrases"
 BARE_MARKS: Final = ("\u2581", "\u0120")
 """SentencePiece's and GPT-2's mark of a word's begin, where it is a token of its own."""
 
@@ -40,8 +40,11 @@ def write_decoder(folder: Path, decoder: DecoderFiles) -> None:
     target.mkdir(parents=True)
     (target / SETTINGS).write_text(decoder.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (target / LANGUAGE_MODEL).write_text(decoder.arpa, encoding="utf-8")
-    if decoder.phrases:
-        (target / PHRASES).write_text("".join(f"{phrase}\n" for phrase in decoder.phrases), encoding="utf-8")
+    lists = {target / OF_LOCALES / f"{locale}.txt": each for locale, each in decoder.phrases_by_locale.items()}
+    for file, phrases in {target / PHRASES: decoder.phrases, **lists}.items():
+        if phrases:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("".join(f"{phrase}\n" for phrase in phrases), encoding="utf-8")
 
 
 def read_decoder(folder: Path) -> DecoderFiles | None:
@@ -60,11 +63,15 @@ def read_decoder(folder: Path) -> DecoderFiles | None:
         reason = str(error).splitlines()[0][:200]
         raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {reason}") from error
     phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
-    return DecoderFiles(settings, arpa, tuple(phrases))
+    of_locales = phrase_files(source / OF_LOCALES) if (source / OF_LOCALES).is_dir() else {}
+    by_locale = {locale: tuple(read_phrases(file)) for locale, file in of_locales.items()}
+    return DecoderFiles(settings, arpa, tuple(phrases), by_locale)
 
 
 def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     """Return the model with a decoder, whose language model's words are the lexicon; None makes it greedy.
+
+    The search of a locale that has phrases of its own is made when it is first used.
 
     Raises:
         SettingsError: the model has no CTC head, the language model can't be read, or the extra `beam` is missing.
@@ -73,13 +80,27 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
         return replace(asr, beam=None, decoder=None)
     if asr.head != "ctc":
         raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
+    if decoder.phrases_by_locale:
+        check_takes_phrases(read_arpa(decoder.arpa, LANGUAGE_MODEL))
+    bare = replace(asr, beam=None, decoder=None)
+    beam = _beam_with(bare, decoder, decoder.phrases, {})
+    makers = {
+        locale: cache(partial(_beam_with, bare, decoder, decoder.phrases_of(locale), beam.lexicon.spellings))
+        for locale in decoder.phrases_by_locale
+    }
+    return replace(asr, beam=replace(beam, of_locale=makers), decoder=decoder)
+
+
+def _beam_with(
+    asr: AsrModel, decoder: DecoderFiles, phrases: Sequence[str], spellings: Mapping[str, tuple[int, ...]]
+) -> WordBeam:
+    """Return the search with some phrases; `spellings` are those of words that the model has spelled already."""
     model, arpa = read_arpa(decoder.arpa, LANGUAGE_MODEL), decoder.arpa
-    if decoder.phrases:
-        model = with_phrases(model, decoder.phrases, decoder.settings.phrase_boost)
+    if phrases:
+        model = with_phrases(model, phrases, decoder.settings.phrase_boost)
         arpa = to_arpa(model)
     with passing_file(arpa) as file:
-        beam = make_beam(model_lexicon(asr, words_of(model)), file, decoder.settings)
-    return replace(asr, beam=beam, decoder=decoder)
+        return make_beam(model_lexicon(asr, words_of(model), spellings), file, decoder.settings)
 
 
 @contextmanager
@@ -101,12 +122,12 @@ def passing_file(arpa: str) -> Iterator[Path]:
             yield file
 
 
-def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> tuple[AsrModel, ChosenWeights]:
+def with_chosen_weights(asr: AsrModel, clips: Sequence[KnownClip]) -> tuple[AsrModel, ChosenWeights]:
     """Return the model with the weights of its beam that are best on clips, and how they were chosen.
 
     Args:
         asr: with a decoder.
-        clips: (T, V) log posterior of each clip [nats], with its text in normal form.
+        clips: clips with known texts.
     """
     if asr.beam is None or asr.decoder is None:
         raise SettingsError("a model that decodes greedily has no weights to choose; give it a decoder")
@@ -115,26 +136,13 @@ def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> t
     return replace(asr, beam=beam, decoder=decoder), chosen
 
 
-def read_phrases(file: Path) -> list[str]:
-    """Return the phrases of a file, one a line, in normal form; empty lines and those after `#` are left out.
-
-    Raises:
-        SettingsError: the file can't be read.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file.name}: can't be read; give a UTF-8 file with a line each") from error
-    return sorted({text for line in lines if (text := normalise(line.partition("#")[0]))})
-
-
-def model_lexicon(asr: AsrModel, words: Sequence[str]) -> Lexicon:
+def model_lexicon(asr: AsrModel, words: Sequence[str], known: Mapping[str, tuple[int, ...]] | None = None) -> Lexicon:
     """Return the words as the model spells them; words that it can't spell are left out.
 
-    A model with capital letters alone spells words in capitals.
+    A model with capital letters alone spells words in capitals. `known` has spellings of words that it spelled before.
     """
     end = _word_end(asr)
-    spellings: dict[str, tuple[int, ...]] = {}
+    spellings = {word: known[word] for word in words if word in known} if known else {}
     for case in (str, str.upper):
         left = [word for word in words if word not in spellings]
         if not left:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
-from corpus.records.base import Floats
 from training.asr.base_defaults import safe_settings
 from training.asr.beam_build import BeamBuildSettings
 from training.asr.beam_files import with_chosen_weights, with_decoder
+from training.asr.beam_weights import KnownClip
 from training.asr.ctc import frame_posteriors
 from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
@@ -218,7 +218,7 @@ def _with_weights_of_dev(asr: AsrModel, dev: Sequence[AsrExample]) -> tuple[AsrM
     The errors of each half are those with the weights that the other half chooses: no clip judges weights that it has
     chosen.
     """
-    frames = _frames(asr, dev[:MOST_CHOOSING])
+    frames = [known_clip(asr, each) for each in dev[:MOST_CHOOSING]]
     errors = np.zeros(len(dev), dtype=np.int64)
     for half in (0, 1):
         other, _ = with_chosen_weights(asr, frames[1 - half :: 2])
@@ -226,9 +226,9 @@ def _with_weights_of_dev(asr: AsrModel, dev: Sequence[AsrExample]) -> tuple[AsrM
     return with_chosen_weights(asr, frames)[0], errors
 
 
-def _frames(asr: AsrModel, examples: Sequence[AsrExample]) -> list[tuple[Floats, str]]:
-    """Return the frames of each example, (T, V) log posterior [nats], with its text."""
-    return [(frame_posteriors(asr, [each.samples])[0].log_probs, each.text) for each in examples]
+def known_clip(asr: AsrModel, example: AsrExample) -> KnownClip:
+    """Return an example as a clip on which the weights of a beam can be chosen."""
+    return KnownClip(frame_posteriors(asr, [example.samples])[0].log_probs, example.text, example.locale)
 
 
 def _train(
@@ -343,7 +343,9 @@ def _word_errors(asr: AsrModel, examples: Sequence[AsrExample]) -> npt.NDArray[n
     """Return (N,) the number of word errors in the transcript of each example."""
     if not examples:
         return np.zeros(0, dtype=np.int64)
-    transcripts = best_texts(asr, [example.samples for example in examples])
+    transcripts = best_texts(
+        asr, [example.samples for example in examples], locales=[example.locale for example in examples]
+    )
     names = [f"{number:08d}" for number in range(len(examples))]
     references = {name: example.text for name, example in zip(names, examples, strict=True)}
     edits = word_edits(references, dict(zip(names, transcripts, strict=True)))

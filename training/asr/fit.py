@@ -39,12 +39,14 @@ class AsrExample:
         samples: (S,) float32 at the model's sample rate.
         text: normalised transcript; "" for silence.
         weight: weight in the loss, relative to the other examples.
+        locale: of the clip, with whose phrases a beam decodes it; "" where it is unknown.
     """
 
     utterance_id: str
     samples: Floats
     text: str
     weight: float = 1.0
+    locale: str = ""
 
 
 class AsrLoopSettings(StepSettings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -93,6 +93,7 @@ def transcribe(
     clips: Sequence[tuple[str, Floats]],
     settings: TranscribeSettings | None = None,
     on_progress: Callable[[int], None] | None = None,
+    locales: Mapping[str, str] | None = None,
 ) -> list[AsrOutput]:
     """Return one output for each (utterance id, samples) pair, in their order.
 
@@ -103,6 +104,7 @@ def transcribe(
         clips: utterance ids with samples, (S,) float32 at the model's sample rate.
         settings: draws, batch size, seed.
         on_progress: called with the number of clips done since the last call.
+        locales: by utterance id where they are known; a beam may have phrases of a locale.
     """
     settings = settings or TranscribeSettings()
     done: dict[int, AsrOutput] = {}
@@ -112,7 +114,7 @@ def transcribe(
         done[row] = _unusable(utterance_id, "no samples" if not len(samples) else "non-finite samples")
     for batch in _batches(asr, [clips[row][1] for row in usable], settings.batch_seconds, settings.window):
         chosen = [clips[usable[place]] for place in batch]
-        for place, output in zip(batch, TRANSCRIBERS[asr.head](asr, chosen, settings), strict=True):
+        for place, output in zip(batch, TRANSCRIBERS[asr.head](asr, chosen, settings, locales or {}), strict=True):
             done[usable[place]] = output
         if on_progress is not None:
             on_progress(len(batch))
@@ -120,11 +122,13 @@ def transcribe(
 
 
 def transcribe_ctc_batch(
-    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
+    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings, locales: Mapping[str, str]
 ) -> list[AsrOutput]:
     """Return the outputs of a batch of clips from a CTC model."""
     return [
-        output_of_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
+        output_of_posterior(
+            asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings, locales.get(utterance_id, "")
+        )
         for (utterance_id, samples), posterior in zip(
             clips, frame_posteriors(asr, [samples for _, samples in clips]), strict=True
         )
@@ -132,7 +136,12 @@ def transcribe_ctc_batch(
 
 
 def output_of_posterior(
-    asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
+    asr: AsrModel,
+    utterance_id: str,
+    posterior: FramePosterior,
+    duration: float,
+    settings: TranscribeSettings,
+    locale: str,
 ) -> AsrOutput:
     """Return the output of one utterance from its CTC posterior; `duration` is the length of the clip [s].
 
@@ -147,7 +156,7 @@ def output_of_posterior(
     texts = {tokens: token_text(asr, tokens) for tokens in {collapse(path, asr.blank), *drawn}}
     of_draws = found = hypotheses(texts[collapse(path, asr.blank)], [texts[tokens] for tokens in drawn])
     if asr.beam is not None:
-        ranked = search(asr.beam, log_probs, partial(token_text, asr))
+        ranked = search(asr.beam.for_locale(locale), log_probs, partial(token_text, asr))
         path, found = ranked[0].path, tuple(Hypothesis(each.text, each.weight) for each in ranked)
     words = word_numbers(path, asr.blank, asr.starts_word, asr.delimiter)
     tokens = int(token_starts(path, asr.blank).sum())
@@ -156,9 +165,9 @@ def output_of_posterior(
 
 
 def transcribe_seq2seq_batch(
-    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
+    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings, _: Mapping[str, str]
 ) -> list[AsrOutput]:
-    """Return the outputs of a batch of clips from a seq2seq model."""
+    """Return the outputs of a batch of clips from a seq2seq model, which knows no phrases of a locale."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
     draws = DrawSettings(settings.draws, settings.top_p, settings.temperature)
     written = decode_clips(asr, [samples for _, samples in clips], draws, generators, settings.window)
@@ -179,30 +188,43 @@ def _output_of_decoded(asr: AsrModel, utterance_id: str, written: DecodedClip, d
     return _output(utterance_id, log_probs, words, found, columns, written.embedding)
 
 
-TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
+Transcriber = Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings, Mapping[str, str]], list[AsrOutput]]
+
+TRANSCRIBERS: dict[str, Transcriber] = {
     "ctc": transcribe_ctc_batch,
     "seq2seq": transcribe_seq2seq_batch,
 }
 
 
-def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
-    """Return the best transcript of each clip, in order, without draws or confidences."""
+def best_texts(
+    asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0, locales: Sequence[str] | None = None
+) -> list[str]:
+    """Return the best transcript of each clip, in order, without draws or confidences.
+
+    Args:
+        asr: the speech model.
+        clips: (S,) float32 each, at the model's sample rate.
+        batch_seconds: largest padded batch [s].
+        locales: of each clip, "" where it is unknown; None: all are unknown.
+    """
+    tags = [""] * len(clips) if locales is None else locales
     texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
     for rows in _batches(asr, clips, batch_seconds):
         chosen = [clips[row] for row in rows]
         if asr.head == "ctc":
-            spelled = [collapse(_best_path(asr, each.log_probs), asr.blank) for each in frame_posteriors(asr, chosen)]
+            found = zip(rows, frame_posteriors(asr, chosen), strict=True)
+            spelled = [collapse(_best_path(asr, each.log_probs, tags[row]), asr.blank) for row, each in found]
         else:
             spelled = [one.text for one in decode_clips(asr, chosen, DrawSettings(), [None] * len(chosen))]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
 
 
-def _best_path(asr: AsrModel, log_probs: Floats) -> Ids:
+def _best_path(asr: AsrModel, log_probs: Floats, locale: str) -> Ids:
     """Return (T,) the symbol of each frame on the way to the best transcript."""
     if asr.beam is None:
         return np.asarray(log_probs.argmax(axis=1), dtype=np.intp)
-    return search(asr.beam, log_probs, partial(token_text, asr))[0].path
+    return search(asr.beam.for_locale(locale), log_probs, partial(token_text, asr))[0].path
 
 
 def _batches(

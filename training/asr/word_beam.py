@@ -14,8 +14,8 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,16 +71,25 @@ class DecoderFiles:
     Attributes:
         settings: the weights of the search.
         arpa: the language model, an ARPA file.
-        phrases: in normal form.
+        phrases: phrases of all clips, in normal form.
+        phrases_by_locale: further phrases of the clips of a locale, by its canonical tag.
     """
 
     settings: BeamSettings
     arpa: str
     phrases: tuple[str, ...] = ()
+    phrases_by_locale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def phrases_of(self, locale: str) -> tuple[str, ...]:
+        """Return the phrases with which a clip of a locale is decoded, sorted."""
+        return tuple(sorted({*self.phrases, *self.phrases_by_locale.get(locale, ())}))
 
     def digest(self) -> str:
         """Return the SHA-256 of language model and phrases."""
-        return hashlib.sha256("\0".join([self.arpa, *self.phrases]).encode()).hexdigest()
+        parts = [self.arpa, *self.phrases]
+        for locale, phrases in sorted(self.phrases_by_locale.items()):
+            parts += ["", locale, *phrases]  # no phrase is empty
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,7 @@ class WordBeam:
         settings: how it weighs.
         lexicon: the words.
         trie, lm, dictionary: the lexicon and the language model in Flashlight.
+        of_locale: what makes the search for clips of a locale, once; without those that have no phrases of their own.
     """
 
     settings: BeamSettings
@@ -117,6 +127,12 @@ class WordBeam:
     trie: Any
     lm: Any
     dictionary: Any
+    of_locale: Mapping[str, Callable[[], WordBeam]] = field(default_factory=dict)
+
+    def for_locale(self, locale: str) -> WordBeam:
+        """Return the search for clips of a locale, with the weights of this one; "" is an unknown locale."""
+        make = self.of_locale.get(locale)
+        return self if make is None else replace(make(), settings=self.settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus.errors import SettingsError, UsageError
 from tests.training.asr.test_language_model import probability
@@ -16,6 +20,7 @@ from training.asr.beam_build import (
 from training.asr.language_model import START
 from training.asr.word_beam import BeamSettings
 
+LOCALES = st.sampled_from(["all", "de-AT", "en-GB", "und"])
 LABELS = [
     LabelText("call anna", 1.0, "s1"),
     LabelText("call beatrix", 0.5, "s2"),
@@ -81,6 +86,39 @@ def test_the_digest_follows_the_contents_of_the_files_and_the_decoder(tmp_path):
     assert build_decoder(settings, LABELS).digest() != decoder.digest()
     assert files_digest(BeamBuildSettings()) == ""
     assert build_decoder(settings, LABELS[:3]).digest() != build_decoder(settings, LABELS).digest()
+
+
+PHRASES = st.lists(st.text("abc", min_size=1, max_size=4), max_size=4)
+
+
+@given(phrases=PHRASES)
+def test_one_file_of_phrases_and_a_folder_with_it_for_all_are_what_one_file_always_was(tmp_path_factory, phrases):
+    folder = tmp_path_factory.mktemp("phrases")
+    file = folder / "all.txt"
+    file.write_text("".join(f"{phrase}\n" for phrase in phrases))
+    one, all_alone = (build_decoder(BeamBuildSettings(phrases=place), LABELS) for place in (file, folder))
+    assert one == all_alone
+    assert one.phrases == tuple(sorted(set(phrases)))
+    # versions that are stored have these digests
+    assert one.digest() == hashlib.sha256("\0".join([one.arpa, *one.phrases]).encode()).hexdigest()
+    inner = hashlib.sha256(file.read_bytes()).hexdigest()
+    expected = hashlib.sha256(f"phrases\0{inner}\n".encode()).hexdigest()
+    assert files_digest(BeamBuildSettings(phrases=file)) == expected
+
+
+@given(one=st.dictionaries(LOCALES, PHRASES, min_size=1), other=st.dictionaries(LOCALES, PHRASES, min_size=1))
+def test_other_phrases_of_a_locale_give_another_digest_of_the_files_and_of_the_decoder(tmp_path_factory, one, other):
+    made = []
+    for lists in (one, other):
+        folder = tmp_path_factory.mktemp("phrases")
+        for locale, phrases in lists.items():
+            (folder / f"{locale}.txt").write_text("".join(f"{phrase}\n" for phrase in phrases))
+        settings = BeamBuildSettings(phrases=folder)
+        made.append((files_digest(settings), build_decoder(settings, LABELS)))
+    assert (made[0][0] == made[1][0]) == (one == other)
+    assert (made[0][1].digest() == made[1][1].digest()) == (made[0][1] == made[1][1])
+    said = [{locale: set(phrases) for locale, phrases in lists.items() if phrases} for lists in (one, other)]
+    assert (made[0][1] == made[1][1]) == (said[0] == said[1])
 
 
 def test_word_lists_are_read_with_and_without_frequencies(tmp_path):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,11 +19,11 @@ from training.asr.beam_files import (
     model_lexicon,
     passing_file,
     read_decoder,
-    read_phrases,
     with_chosen_weights,
     with_decoder,
     write_decoder,
 )
+from training.asr.beam_weights import KnownClip
 from training.asr.ctc import frame_posteriors
 from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr, save_asr
@@ -143,12 +145,72 @@ def test_phrases_win_where_the_sound_leaves_it_open(folder):
         assert search(beam, log_probs, lambda tokens: token_text(asr, tokens))[0].text == text
 
 
-def test_phrases_are_read_a_line_each_in_normal_form(tmp_path, folder):
-    file = tmp_path / "phrases.txt"
-    file.write_text("# artists\nDua Lipa!\n\nanna  # a contact\ndua lipa\n", encoding="utf-8")
-    assert read_phrases(file) == ["anna", "dua lipa"]
-    with pytest.raises(SettingsError, match=r"missing\.txt"):
-        read_phrases(tmp_path / "missing.txt")
+CALL_HANNAH = {"de-AT": ("hannah",), "en-GB": ("dua lipa",)}
+
+
+def test_a_name_is_written_in_clips_of_its_own_locale_alone(folder):
+    asr = load_asr(folder)
+    spell, log_probs = partial(token_text, asr), said(asr, "call hannah", 0.6)
+    beam = with_decoder(asr, DecoderFiles(BeamSettings(unknown_score=-8.0), ARPA, (), CALL_HANNAH)).beam
+    written = {
+        tag: search(beam.for_locale(tag), log_probs, spell)[0].text for tag in ("de-AT", "en-GB", "fr", "de", "all", "")
+    }
+    assert written == {**dict.fromkeys(written, "call anna"), "de-AT": "call hannah"}
+    everywhere = with_decoder(asr, DecoderFiles(BeamSettings(unknown_score=-8.0), ARPA, ("hannah",), CALL_HANNAH)).beam
+    assert {search(everywhere.for_locale(tag), log_probs, spell)[0].text for tag in written} == {"call hannah"}
+
+
+def test_a_search_of_a_locale_is_one_of_a_single_file_with_its_phrases_and_those_of_all(folder):
+    asr, spell = load_asr(folder), partial(token_text, load_asr(folder))
+    made = DecoderFiles(BeamSettings(unknown_score=-8.0), ARPA, ("anna", "zoe"), CALL_HANNAH)
+    beam = with_decoder(asr, made).beam
+    for locale, phrases in {"de-AT": ("anna", "hannah", "zoe"), "fr": ("anna", "zoe")}.items():
+        single = with_decoder(asr, DecoderFiles(made.settings, ARPA, phrases)).beam
+        assert made.phrases_of(locale) == phrases
+        assert beam.for_locale(locale).lexicon == single.lexicon
+        for text in ("call hannah", "call zoe", "call anne"):
+            log_probs = said(asr, text, 0.6)
+            found, alone = (search(each, log_probs, spell)[0] for each in (beam.for_locale(locale), single))
+            assert (found.text, found.lm, found.unknown) == (alone.text, alone.lm, alone.unknown)
+
+
+def test_searches_are_made_when_first_used_and_once_and_have_the_chosen_weights(folder):
+    asr = with_decoder(load_asr(folder), DecoderFiles(BeamSettings(), ARPA, (), CALL_HANNAH))
+    assert asr.beam.for_locale("fr") is asr.beam
+    made = asr.beam.for_locale("de-AT")
+    assert made.trie is asr.beam.for_locale("de-AT").trie is not asr.beam.trie
+    assert all(made.lexicon.spellings[word] is tokens for word, tokens in asr.beam.lexicon.spellings.items())
+    chosen = replace(asr.beam, settings=BeamSettings(lm_weight=0.9)).for_locale("de-AT")
+    assert (chosen.settings.lm_weight, chosen.trie) == (0.9, made.trie)
+
+
+def test_transcripts_depend_on_the_locale_of_a_clip_and_neither_on_order_nor_batch(folder):
+    clips = [(f"u{i}", tone_clip(text, i)) for i, text in enumerate(TEXTS)]
+    greedy = with_decoder(load_asr(folder), None)
+    written = tuple(text for text in best_texts(greedy, [samples for _, samples in clips]) if text)
+    asr = with_decoder(greedy, DecoderFiles(BeamSettings(unknown_score=-20.0), ARPA, (), {"de-AT": written}))
+    locales = {"u0": "de-AT", "u2": "de-AT", "u3": "en-GB"}
+
+    def texts(chosen, seconds):
+        outputs = transcribe(asr, chosen, TranscribeSettings(draws=1, batch_seconds=seconds), None, locales)
+        return {output.utterance_id: output.hypotheses for output in outputs}
+
+    at_once = texts(clips, 60.0)
+    assert texts(clips[::-1], 60.0) == at_once
+    best = best_texts(asr, [samples for _, samples in clips], locales=[locales.get(name, "") for name, _ in clips])
+    assert best == [at_once[name][0].text for name, _ in clips]
+    one_by_one = {name: texts([(name, samples)], 1.0)[name] for name, samples in clips}
+    assert {name: [each.text for each in found] for name, found in one_by_one.items()} == {
+        name: [each.text for each in found] for name, found in at_once.items()
+    }
+    without = {output.utterance_id: output.hypotheses for output in transcribe(asr, clips, TranscribeSettings(draws=1))}
+    assert {name for name in at_once if at_once[name] != without[name]} == {"u0", "u2"}
+
+
+def test_phrases_of_a_locale_need_pairs_of_words_as_soon_as_the_model_is_loaded(folder):
+    files = DecoderFiles(BeamSettings(), "\\data\\\nngram 1=1\n\n\\1-grams:\n-1.0 a\n\\end\\\n", (), CALL_HANNAH)
+    with pytest.raises(SettingsError, match="order 2 or 3"):
+        with_decoder(load_asr(folder), files)
 
 
 @pytest.mark.parametrize(
@@ -183,17 +245,22 @@ def test_a_saved_model_keeps_its_decoder(folder, tmp_path):
     assert read_decoder(tmp_path / "asr") == asr.decoder == read_decoder(folder)
     save_asr(with_decoder(asr, DecoderFiles(BeamSettings(), ARPA, ("anna", "ben"))), tmp_path / "asr")
     assert read_decoder(tmp_path / "asr").phrases == ("anna", "ben")
+    by_locale = DecoderFiles(BeamSettings(), ARPA, ("anna",), {"de-AT": ("hannah",), "zh-Hant": ("\u674e",)})
+    save_asr(with_decoder(asr, by_locale), tmp_path / "asr")
+    assert read_decoder(tmp_path / "asr") == by_locale
+    (tmp_path / "asr" / DECODER / "phrases" / "de-AT.txt").write_text("hanna\n")
+    assert read_decoder(tmp_path / "asr").digest() != by_locale.digest()
     save_asr(with_decoder(asr, None), tmp_path / "asr")
     assert not (tmp_path / "asr" / DECODER).exists()
 
 
 def test_weights_are_chosen_on_enough_clips_and_kept_in_the_files(folder):
     asr = with_decoder(load_asr(folder), DecoderFiles(BeamSettings(lm_weight=3.0, unknown_score=-90.0), ARPA))
-    clips = [(said(asr, f"call ann{'e' * (i % 2)}"), f"call ann{'e' * (i % 2)}") for i in range(20)]
+    clips = [KnownClip(said(asr, text), text) for text in ("call ann", "call anne") * 10]
     assert with_chosen_weights(asr, clips[:19])[0].decoder.settings == asr.decoder.settings
     chosen, how = with_chosen_weights(asr, clips)
     assert (how.clips, how.errors, how.words) == (20, (0, 0), 40)
     assert chosen.decoder.settings == chosen.beam.settings != asr.decoder.settings
     spell = lambda tokens: token_text(asr, tokens)  # noqa: E731
-    assert {search(chosen.beam, frames, spell)[0].text for frames, _ in clips} == {"call ann", "call anne"}
-    assert {search(asr.beam, frames, spell)[0].text for frames, _ in clips} != {"call ann", "call anne"}
+    assert {search(chosen.beam, frames, spell)[0].text for frames, *_ in clips} == {"call ann", "call anne"}
+    assert {search(asr.beam, frames, spell)[0].text for frames, *_ in clips} != {"call ann", "call anne"}

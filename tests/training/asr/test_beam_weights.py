@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tests.training.asr.test_word_beam import beam_of, letters, posterior, spell
-from training.asr.beam_weights import MIN_CLIPS, choose_weights
+from training.asr.beam_weights import MIN_CLIPS, KnownClip, choose_weights
 
 pytest.importorskip("flashlight.lib.text")
 
-SURE = [(posterior("c_a_b_"), "cab")]
-DOUBTFUL = [(posterior("c_a_b_", others=[(4, "t", 0.3)]), "cat")]
+SURE = [KnownClip(posterior("c_a_b_"), "cab")]
+DOUBTFUL = [KnownClip(posterior("c_a_b_", others=[(4, "t", 0.3)]), "cat")]
 """The sound says `cab`, and the lexicon has `cat` alone."""
 
 
@@ -26,7 +26,7 @@ def test_names_that_were_said_make_unknown_words_cheaper_and_slips_make_them_dea
 
 def test_of_equally_good_weights_the_usual_ones_are_taken(tmp_path):
     beam = beam_of(letters("cat", "bee"), ["cat bee"], tmp_path, lm_weight=0.9)
-    chosen = choose_weights(beam, [(posterior("c_a_t_"), "cat")] * MIN_CLIPS, spell).settings
+    chosen = choose_weights(beam, [KnownClip(posterior("c_a_t_"), "cat")] * MIN_CLIPS, spell).settings
     assert (chosen.lm_weight, chosen.word_score, chosen.unknown_score) == (0.5, 0.0, -4.0)
 
 
@@ -41,5 +41,5 @@ def test_the_order_of_the_clips_does_not_matter(tmp_path):
     beam = beam_of(letters("cat", "bee"), ["cat bee"], tmp_path)
     logits = 1.5 * np.random.default_rng(3).standard_normal((MIN_CLIPS, 8, 8))
     log_probs = (logits - np.log(np.exp(logits).sum(-1, keepdims=True))).astype(np.float32)
-    clips = [(frames, "cat bee") for frames in log_probs]
+    clips = [KnownClip(frames, "cat bee") for frames in log_probs]
     assert choose_weights(beam, clips, spell) == choose_weights(beam, clips[::-1], spell)

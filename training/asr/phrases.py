@@ -1,0 +1,83 @@
+"""Phrases that are likely to come, such as artists or contacts: a file for all clips, or a folder with one a locale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from corpus.errors import RecordError, SettingsError
+from corpus.locales import canonical_locale
+from corpus.text import normalise
+
+ALL: Final = "all"
+"""Name of the file with the phrases of every locale, and the key of these phrases."""
+
+
+def phrase_files(place: Path) -> dict[str, Path]:
+    """Return the files of phrases by canonical locale, sorted; `ALL` is that of every locale, as a single file is.
+
+    Hidden files of a folder are left out.
+
+    Raises:
+        SettingsError: there is no such file or folder, the folder is empty or can't be read, a file is not named as a
+            locale, or two are named as the same one.
+    """
+    place = place.expanduser()
+    if not place.exists():
+        raise SettingsError(f"{place.name}: there is no such file or folder; check asr.beam.phrases")
+    if not place.is_dir():
+        return {ALL: place}
+    found: dict[str, Path] = {}
+    for file in _shown_files(place):
+        locale = _locale_of(file, place)
+        if locale in found:
+            raise SettingsError(
+                f"{place.name}: {found[locale].name} and {file.name} are both of {locale}; join them in one file"
+            )
+        found[locale] = file
+    if not found:
+        raise SettingsError(
+            f"{place.name}: the folder of asr.beam.phrases is empty; put all.txt or a file such as en-GB.txt into it"
+        )
+    return dict(sorted(found.items()))
+
+
+def read_phrases(file: Path) -> list[str]:
+    """Return the phrases of a file, one a line, in normal form; empty lines and those after `#` are left out.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file.name}: can't be read; give a UTF-8 file with a line each") from error
+    return sorted({text for line in lines if (text := normalise(line.partition("#")[0]))})
+
+
+def read_all_phrases(place: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return the phrases of all clips, and those of the locales that have some, of a file or a folder.
+
+    Raises:
+        SettingsError: see `phrase_files` and `read_phrases`.
+    """
+    found = {locale: tuple(read_phrases(file)) for locale, file in phrase_files(place).items()}
+    return found.pop(ALL, ()), {locale: phrases for locale, phrases in found.items() if phrases}
+
+
+def _shown_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except OSError as error:
+        raise SettingsError(f"{folder.name}: the folder can't be read; check asr.beam.phrases") from error
+
+
+def _locale_of(file: Path, folder: Path) -> str:
+    try:
+        if file.suffix != ".txt":
+            raise RecordError("it is no .txt file")
+        return canonical_locale(file.stem)
+    except RecordError as error:
+        raise SettingsError(
+            f"{folder.name}/{file.name}: {error}; name files of phrases as their locale, such as en-GB.txt, or all.txt"
+        ) from None
