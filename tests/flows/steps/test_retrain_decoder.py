@@ -190,5 +190,9 @@ def test_clips_are_scored_and_judged_with_the_phrases_of_their_own_locale(home: 
         audit = audit_set(corpus, settings.promotion, "asr")
         how = settings.score.transcribe
         report = evaluate_versions(corpus, home, how, audit, [plan.asr])[made.version]
-    edits = word_edits({i: label.transcript or "" for i, label in audit.labels.items()}, expected)
-    assert report.word_edits.tolist() == edits.tolist()
+    references = {i: label.transcript or "" for i, label in audit.labels.items()}
+    edits = word_edits(references, expected).tolist()
+    assert report.word_edits.tolist() == edits
+    assert (
+        edits != word_edits(references, dict(zip(clips, best_texts(asr, list(clips.values())), strict=True))).tolist()
+    )
