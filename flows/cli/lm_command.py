@@ -23,6 +23,8 @@ def build(
     with open_home(config, overrides, create=True) as (corpus, settings):
         report = build_base(corpus, settings, out)
     show_report("lm", report, as_json, heading="base with a decoder")
+    if not as_json:
+        print(f"next: earmark base add {report.folder}, then earmark base use {Path(report.folder).name}")
 
 
 @lm_app.callback()

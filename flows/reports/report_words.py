@@ -101,6 +101,18 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "no_transcript": "labels without a transcript, left out",
         "closed": "utterances that may not be opened, left out",
     },
+    "lm": {
+        "words": "words in its lexicon",
+        "unspellable": "words that the base can't spell, left out",
+        "phrases": "phrases that are boosted",
+        "digest": "digest of the language model",
+        "lm_weight": "weight of the language model",
+        "word_score": "added for each word",
+        "unknown_score": "added for each unknown word",
+        "dev_rows": "dev rows on which the weights were chosen",
+        "wer_greedy": "WER there, greedy",
+        "wer_beam": "WER there, with it",
+    },
     "retrain": {
         "labels": "labels learned from",
         "new_labels": "labels added, corrected or gone since the version before",
@@ -171,6 +183,9 @@ SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
     "eval_set_id": lambda found: found[:12],
     "narrowed": narrowed_text,
     "review": review_text,
+    "digest": lambda found: found[:12],
+    "wer_greedy": lambda found: f"{100 * found:.1f} %",
+    "wer_beam": lambda found: f"{100 * found:.1f} %",
 }
 """How values of some keys are shown; an evaluation set by the first characters of its id, as in decisions."""
 

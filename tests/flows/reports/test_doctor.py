@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +66,20 @@ def test_the_file_that_keeps_a_home_out_of_git_belongs_to_it(tmp_path: Path):
     assert (report.orphans, report.checks["content"]) == ((), {"missing": 0, "orphans": 0})
     examine(settings, repair=True, all_orphans=True)
     assert (settings.home / ".gitignore").read_text() == "*\n"
+
+
+def test_a_decoder_that_the_next_version_can_not_get_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        arrive(corpus, 1)
+    assert examine(settings, repair=False).checks["decoder"] == {"files": 2}
+    gone = small_settings(tmp_path / "home", f"asr.beam.phrases={tmp_path / 'names.txt'}")
+    assert [each for each in examine(gone, repair=False).problems if each.startswith("decoder: ")] == [
+        "decoder: names.txt: can't be read as UTF-8 text; check asr.beam"
+    ]
+    monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
+    (problem,) = (each for each in examine(settings, repair=False).problems if each.startswith("decoder: "))
+    assert "pip install 'earmark[beam]'" in problem
 
 
 def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_path: Path):

@@ -15,6 +15,7 @@ from flows.steps.fine_tune import Training
 from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
 from flows.steps.inventory import InventoryChange
+from flows.steps.lm import LmReport
 from flows.steps.merge_total import MergeTotal
 from flows.steps.retrain import LearnedVersion
 from flows.steps.sample import SampleReport
@@ -28,6 +29,14 @@ def test_a_count_of_files_is_no_count_of_rows():
     assert worded("merged", {"rows": 3, "already": 1}) == {"rows read": 3, "files merged before": 1}
     assert worded("ingest", {"accepted": 2, "already": 1}) == {"rows accepted": 2, "manifests ingested before": 1}
     assert worded("scored", {"already": 5}) == {"clips scored before": 5}
+
+
+def test_what_a_language_model_brings_is_said_in_words():
+    assert worded("lm", {"wer_greedy": 0.4934, "wer_beam": None, "digest": "ab" * 32}) == {
+        "WER there, greedy": "49.3 %",
+        "WER there, with it": None,
+        "digest of the language model": "abababababab",
+    }
 
 
 def test_what_a_version_was_judged_against_is_said_in_words():
@@ -74,6 +83,7 @@ def test_every_word_is_for_a_key_that_a_document_has():
         "merge": (MergeTotal,),
         "inventory": (InventoryChange,),
         "dataset": (DatasetReport, DatasetRow),
+        "lm": (LmReport,),
         "retrain": (LearnedVersion, Training, Judgement, ChampionMoved),
     }
     assert set(of) == set(WORDS)

@@ -72,8 +72,8 @@ def test_without_texts_and_words_nothing_is_written(tmp_path: Path):
 def test_dev_rows_choose_the_weights_and_no_label_is_part_of_it(lived: tuple[Settings, object], tmp_path: Path):
     home = copy_of(lived[0].home, tmp_path / "home")
     (tmp_path / "texts").write_text("set an alarm for seven\nplay some jazz\n")
-    files = ("asr.beam.words=null", f"asr.beam.texts={tmp_path / 'texts'}")
-    settings = small_settings(home, *files, "asr.beam.lm_weight=3.0")
+    of_beam = (f"asr.beam.texts={tmp_path / 'texts'}", "asr.beam.words=null", "asr.beam.lm_weight=3.0")
+    settings = small_settings(home, *of_beam)
     with opened(settings) as corpus:
         with database.writing(corpus.records) as conn:  # a home as small as this draws no dev speaker
             conn.execute(sa.update(schema.utterances).values(split="dev"))
