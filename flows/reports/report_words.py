@@ -105,6 +105,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "words": "words in its lexicon",
         "unspellable": "words that the base can't spell, left out",
         "phrases": "phrases that are boosted",
+        "phrases_by_locale": "further phrases, in clips of a locale alone",
         "digest": "digest of the language model",
         "lm_weight": "weight of the language model",
         "word_score": "added for each word",

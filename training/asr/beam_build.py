@@ -145,9 +145,9 @@ def files_digest(settings: BeamBuildSettings) -> str:
         SettingsError: a file can't be read, or one of phrases is not named as a locale.
     """
     named = {name: file for name in FILES if (file := getattr(settings, name)) is not None}
-    if settings.phrases is not None and settings.phrases.expanduser().is_dir():
-        del named["phrases"]
-        named |= {f"phrases/{locale}": file for locale, file in phrase_files(settings.phrases).items()}
+    if (place := named.pop("phrases", None)) is not None:
+        of_folder = place.expanduser().is_dir()
+        named |= {f"phrases/{key}" if of_folder else "phrases": file for key, file in phrase_files(place).items()}
     whole = hashlib.sha256()
     for name, file in named.items():
         whole.update(f"{name}\0{hashlib.sha256(_text_of(file, name).encode()).hexdigest()}\n".encode())

@@ -75,7 +75,7 @@ def test_a_decoder_that_the_next_version_can_not_get_is_a_problem(tmp_path: Path
     assert examine(settings, repair=False).checks["decoder"] == {"files": 2}
     gone = small_settings(tmp_path / "home", f"asr.beam.phrases={tmp_path / 'names.txt'}")
     assert [each for each in examine(gone, repair=False).problems if each.startswith("decoder: ")] == [
-        "decoder: names.txt: can't be read as UTF-8 text; check asr.beam"
+        "decoder: names.txt: there is no such file or folder; check asr.beam.phrases"
     ]
     monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
     (problem,) = (each for each in examine(settings, repair=False).problems if each.startswith("decoder: "))

@@ -59,6 +59,27 @@ def test_a_base_gets_a_decoder_from_files_and_the_inventory(settings: Settings, 
             lm.build_base(corpus, settings, tmp_path / "out")
 
 
+def test_a_folder_of_phrases_gives_the_base_those_of_each_locale(settings: Settings, tmp_path: Path):
+    (tmp_path / "names").mkdir()
+    for name, text in {"all": "dua lipa\n", "de_at": "grete sch\u00f6n\n", "en-GB": "grete\nwill\n"}.items():
+        (tmp_path / "names" / f"{name}.txt").write_text(text, encoding="utf-8")
+    beam = settings.asr.beam.model_copy(update={"phrases": tmp_path / "names"})
+    settings = settings.model_copy(update={"asr": settings.asr.model_copy(update={"beam": beam})})
+    with opened(settings, create=True) as corpus:
+        report = lm.build_base(corpus, settings, tmp_path / "out")
+    decoder = read_decoder(tmp_path / "out")
+    assert decoder is not None
+    assert decoder.phrases_by_locale == {"de-AT": ("grete sch\u00f6n",), "en-GB": ("grete", "will")}
+    assert (report.phrases, report.phrases_by_locale, report.digest) == (1, {"de-AT": 1, "en-GB": 2}, decoder.digest())
+    assert (report.words, report.unspellable) == (14, 2)  # 10 of texts and words, dua, lipa, grete, will
+    search = load_asr(tmp_path / "out").beam
+    known = {tag: set(search.for_locale(tag).lexicon.spellings) & {"dua", "grete", "will"} for tag in ("de-AT", "fr")}
+    assert known == {"de-AT": {"dua", "grete"}, "fr": {"dua"}}
+    (tmp_path / "names" / "en-GB.txt").rename(tmp_path / "names" / "british.txt")
+    with opened(settings) as corpus, pytest.raises(SettingsError, match=r"names/british\.txt: .*no language tag"):
+        lm.build_base(corpus, settings, tmp_path / "other")
+
+
 def test_without_texts_and_words_nothing_is_written(tmp_path: Path):
     settings = load_settings(None, [f"corpus.home={tmp_path / 'home'}"])
     with opened(settings, create=True) as corpus, pytest.raises(UsageError, match="texts or a word list"):

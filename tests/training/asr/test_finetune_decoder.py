@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from corpus.edits import distance
@@ -76,3 +78,25 @@ def test_a_model_without_frames_is_refused_before_it_is_trained(tmp_path):
         )
     assert steps == []
     assert not (tmp_path / "out").exists()
+
+
+def test_dev_clips_choose_weights_and_are_counted_with_the_phrases_of_their_own_locale(base, tmp_path):
+    settings = AsrFinetuneSettings(**QUICK, decoder="beam")
+    learned, dev = tone_examples(4), [replace(row, locale="de-AT") for row in tone_examples(20, 50)]
+    finetune_asr(base, learned, tmp_path / "greedy", AsrFinetuneSettings(**QUICK), dev=dev)
+    heard = best_texts(load_asr(tmp_path / "greedy"), [row.samples for row in dev])
+    phrases = tuple(sorted({text for text in heard if text}))
+
+    def made(decoder, locale):
+        rows = [replace(row, locale=locale) for row in dev]
+        result = finetune_asr(base, learned, tmp_path / "out", settings, dev=rows, decoder=decoder)
+        assert result.decoder.phrases_by_locale == decoder.phrases_by_locale
+        return result.dev_errors.after.tolist(), result.decoder.settings
+
+    unlikely = BeamSettings(unknown_score=-20.0, lm_weight=1.5)
+    by_locale = DecoderFiles(unlikely, MADE.arpa, (), {"de-AT": phrases})
+    own, other = made(by_locale, "de-AT"), made(by_locale, "fr")
+    assert own == made(DecoderFiles(unlikely, MADE.arpa, phrases), "")
+    assert other == made(DecoderFiles(unlikely, MADE.arpa), "")
+    assert own[0] != other[0]
+    assert own[1] != other[1]
