@@ -331,6 +331,16 @@ def test_a_version_with_a_beam_says_that_it_is_served_greedily(tmp_path, caplog)
     assert (beam["decoder"], beam["served_decoder"]) == ("beam", "greedy")
 
 
+def test_a_request_may_name_the_locale_of_a_clip_which_a_greedy_answer_does_not_depend_on(versions, clips):
+    import pandas as pd
+    from mlflow.pyfunc import load_model
+
+    served = load_model(str(Path(versions["asr"][1]).parent))
+    asked = pd.DataFrame({"audio": [clip.tolist() for clip in clips]})
+    with_locales = asked.assign(locale=["de-AT", "en-GB", ""])
+    assert served.predict(with_locales).to_dict() == served.predict(asked).to_dict()
+
+
 def make(folder):
     folder.mkdir()
     return folder
