@@ -60,7 +60,9 @@ def test_a_folder_becomes_a_base_with_its_facts_and_without_files_that_could_run
 def test_a_base_comes_with_its_decoder(tmp_path: Path):
     pytest.importorskip("flashlight.lib.text")
     folder, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
-    decoder = DecoderFiles(BeamSettings(width=7), to_arpa(build_ngrams([("turn it on", 1.0)])), ("dua lipa",))
+    decoder = DecoderFiles(
+        BeamSettings(width=7), to_arpa(build_ngrams([("turn it on", 1.0)])), ("dua lipa",), {"de-AT": ("grete",)}
+    )
     write_decoder(folder, decoder)
     added = add_base(home, str(folder))
     assert read_decoder(added.folder) == decoder
