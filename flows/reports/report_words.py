@@ -145,8 +145,9 @@ EXAMPLES: Final[Mapping[str, str]] = {"asr": "clips", "intent": "texts: transcri
 
 SELDOM: Final = frozenset(
     {"withdrawn", "closed", "left_out", "not_opened", "rescored", "repeated", "conflicting", "already", "removed"}
+    | {"phrases_by_locale"}
 )
-"""Counts that are shown only where they are not 0."""
+"""Counts that are shown only where they are not 0, and where there are some."""
 
 
 def against_text(against: str) -> str:
@@ -201,7 +202,7 @@ def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
     words = WORDS.get(STEP_OF.get(title, title), {})
     if document.get("skipped"):
         document = {"skipped": document["skipped"]}
-    document = {key: value for key, value in document.items() if key not in SELDOM or value != 0}
+    document = {key: value for key, value in document.items() if key not in SELDOM or value not in (0, {})}
     kind = EXAMPLES.get(title.rpartition(" ")[2])
     if kind is not None and "examples" in document:
         document["examples"] = f"{document['examples']} {kind}"

@@ -74,10 +74,8 @@ def _shown_files(folder: Path) -> list[Path]:
 
 def _locale_of(file: Path, folder: Path) -> str:
     try:
-        if file.suffix != ".txt":
-            raise RecordError("it is no .txt file")
-        return canonical_locale(file.stem)
-    except RecordError as error:
+        return canonical_locale(file.stem if file.suffix == ".txt" else "")
+    except RecordError:
         raise SettingsError(
-            f"{folder.name}/{file.name}: {error}; name files of phrases as their locale, such as en-GB.txt, or all.txt"
+            f"{folder.name}/{file.name}: the file is not named as a locale; rename it, such as en-GB.txt, or all.txt"
         ) from None

@@ -76,7 +76,10 @@ def test_a_folder_of_phrases_gives_the_base_those_of_each_locale(settings: Setti
     known = {tag: set(search.for_locale(tag).lexicon.spellings) & {"dua", "grete", "will"} for tag in ("de-AT", "fr")}
     assert known == {"de-AT": {"dua", "grete"}, "fr": {"dua"}}
     (tmp_path / "names" / "en-GB.txt").rename(tmp_path / "names" / "british.txt")
-    with opened(settings) as corpus, pytest.raises(SettingsError, match=r"names/british\.txt: .*no language tag"):
+    with (
+        opened(settings) as corpus,
+        pytest.raises(SettingsError, match=r"names/british\.txt: .* not named as a locale"),
+    ):
         lm.build_base(corpus, settings, tmp_path / "other")
 
 
