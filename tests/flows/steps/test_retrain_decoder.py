@@ -60,15 +60,17 @@ def version_of(settings: Settings, number: str) -> ModelVersion:
 
 
 def test_a_version_has_the_language_model_of_its_train_rows_and_every_use_of_it_decodes_so(home: Path, tmp_path: Path):
-    (tmp_path / "phrases.txt").write_text("dua lipa\n")
-    phrases = f"asr.beam.phrases={tmp_path / 'phrases.txt'}"
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names" / "all.txt").write_text("dua lipa\n")
+    (tmp_path / "names" / "de-AT.txt").write_text("grete\n")
+    phrases = f"asr.beam.phrases={tmp_path / 'names'}"
     settings = small_settings(home, *LABELS_ALONE, phrases, "asr.beam.min_speakers=1")
     made = learned(settings)
     version = version_of(settings, made.version)
     folder = Path(registry.located(home, version.model_uri))
     decoder = read_decoder(folder)
     assert made.training.language_model == decoder.digest()
-    assert decoder.phrases == ("dua lipa",)
+    assert (decoder.phrases, decoder.phrases_by_locale) == (("dua lipa",), {"de-AT": ("grete",)})
     with opened(settings) as corpus:
         plan = retrain_plan.plan(corpus, settings, "asr", "test", only_if_due=False)
         assert plan.snapshot.snapshot_id == version.snapshot_id
@@ -107,6 +109,12 @@ def test_another_list_of_phrases_makes_another_version(home: Path, tmp_path: Pat
         file.write_text("bonobo\n")
         other = operation_id()
         assert other != before
+        file.unlink()
+        file.mkdir()  # a folder with the same phrases, for clips of one locale alone
+        (file / "de-AT.txt").write_text("bonobo\n")
+        of_locale = operation_id()
+        (file / "de-AT.txt").rename(file / "de-DE.txt")
+        assert len({before, other, of_locale, operation_id()}) == 4
         note = NameNote("calls somebody", ("ring zebedee",))
         add_names(corpus, home, settings.inventory, settings.people, "intent", ["call_contact"], note)
         assert operation_id() not in (before, other)

@@ -245,6 +245,9 @@ def test_a_saved_model_keeps_its_decoder(folder, tmp_path):
     assert read_decoder(tmp_path / "asr") == asr.decoder == read_decoder(folder)
     save_asr(with_decoder(asr, DecoderFiles(BeamSettings(), ARPA, ("anna", "ben"))), tmp_path / "asr")
     assert read_decoder(tmp_path / "asr").phrases == ("anna", "ben")
+    files = {file.name: file.read_text() for file in (tmp_path / "asr" / DECODER).iterdir()}
+    assert sorted(files) == ["beam.json", "lm.arpa", "phrases.txt"]  # as in every version that is stored
+    assert files["phrases.txt"] == "anna\nben\n"
     by_locale = DecoderFiles(BeamSettings(), ARPA, ("anna",), {"de-AT": ("hannah",), "zh-Hant": ("\u674e",)})
     save_asr(with_decoder(asr, by_locale), tmp_path / "asr")
     assert read_decoder(tmp_path / "asr") == by_locale
