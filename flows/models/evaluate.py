@@ -93,13 +93,17 @@ def classify_texts(corpus: Corpus, home: Path, version: ModelVersion, texts: Map
 
 
 def transcribe_clips(home: Path, how: TranscribeSettings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
-    """Return the transcripts of clips by a speech model, in their order."""
+    """Return the best transcripts of clips by a speech model, in their order.
+
+    What is drawn beside them says how sure a model is of a clip, and nothing reads it here: a seq2seq model, which
+    decodes each draw, makes one of them in place of the many that scoring needs.
+    """
     from training.asr.transcribe import transcribe
 
     name = f"transcribing {len(clips)} clips with asr/{version.version}"
     with progress.track(name, len(clips), "clips") as advance:
         asr = registry.load_asr(home, version)
-        return transcribe(asr, clips, how, progress.counting(advance))
+        return transcribe(asr, clips, how.model_copy(update={"draws": 1}), progress.counting(advance))
 
 
 def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion) -> Evaluation:
