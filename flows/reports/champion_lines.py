@@ -88,9 +88,9 @@ def _waiting(found: ChampionOnLabels, version: str) -> str:
     """Return which version has learned already, and the commands that compare and use it."""
     use = f"earmark promote {found.kind}/{version} --force --why TEXT"
     if found.waiting_leads:
-        return f"{found.kind}/{version} is clearly better and waits for audit rows; to use it now: {use}"
+        return f"{found.kind}/{version} is clearly better and waits for more rows that judge; to use it now: {use}"
     compare = f"earmark compare {found.kind}/{found.version} {found.kind}/{version}"
-    learned = f"{found.kind}/{version} has learned from your labels and waits for audit rows"
+    learned = f"{found.kind}/{version} has learned from your labels and waits for more rows that judge"
     if found.waiting_errors is None:
         return f"{learned}; {compare} shows whether it is better, and {use} uses it now"
     before, after = (percent(error) for error in found.waiting_errors)
