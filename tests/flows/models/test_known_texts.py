@@ -339,7 +339,8 @@ def test_a_version_that_waits_is_named_in_place_of_another_training(
 def test_a_version_that_waits_and_is_clearly_better_is_named_with_the_command_alone():
     (line,) = champion_lines({"asr": replace(POOR, waiting="4", waiting_leads=True)})
     assert line.partition("): ")[2] == (
-        "asr/4 is clearly better and waits for more rows that judge; to use it now: earmark promote asr/4 --force --why TEXT"
+        "asr/4 is clearly better and waits for more rows that judge; "
+        "to use it now: earmark promote asr/4 --force --why TEXT"
     )
 
 
