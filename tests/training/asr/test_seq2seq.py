@@ -118,6 +118,13 @@ def test_it_learns_in_a_shorter_window_with_more_clips_a_batch(whisper: AsrModel
     assert whisper.model.get_encoder().embed_positions is positions
 
 
+@pytest.mark.parametrize("window", [None, 1.0])
+def test_best_texts_are_those_of_a_transcription_in_the_same_window(whisper: AsrModel, window: float | None):
+    clips = [CLIP[: RATE // 2], np.tile(CLIP, 4)[: RATE * 3 // 2]]
+    outputs = transcribe(whisper, [("a", clips[0]), ("b", clips[1])], TranscribeSettings(draws=1, window=window))
+    assert best_texts(whisper, clips, window=window) == [output.text for output in outputs]
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.999), st.floats(0.2, 3.0))
 def test_draws_come_from_the_fewest_tokens_that_reach_top_p_in_their_proportions(seed: int, top_p: float, heat: float):
     log_probs = torch.log_softmax(torch.randn(3, 40, generator=torch.Generator().manual_seed(seed)) * 3, dim=-1)
