@@ -175,8 +175,7 @@ def finetune_asr(
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
         raise UsageError(_why_none_is_usable(too_long, unspellable))
-    window = settings.loop.window
-    before = _word_errors(asr, dev, window)
+    before = _word_errors(asr, dev, window := settings.loop.window)
     changes_decoder = decoder is not None or (settings.decoder == "greedy" and asr.decoder is not None)
     if changes_decoder:
         asr = with_decoder(asr, decoder)
