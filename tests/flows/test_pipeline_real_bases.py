@@ -1,4 +1,4 @@
-"""Real speech and real weights, by the commands of docs/real-models.md in a smaller form."""
+"""Real speech and a real speech model, by the commands of docs/real-models.md in a smaller form."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from tests.real_bases import folder_of
 pytestmark = pytest.mark.bases
 
 FSDD = Path(__file__).resolve().parents[3] / "shared" / "data" / "fsdd"
-WORDS = ("two", "eight")
+WORDS = ("two", "three", "six", "eight", "nine")
 """Of which Whisper writes the digits."""
 LEARNED, JUDGING = ("george", "nicolas"), ("jackson", "theo")
 SETTINGS = {
-    "corpus": {"split": {"train": 1.0, "dev": 0.0, "test": 0.0}},
-    "score": {"transcribe": {"window": 12, "draws": 2}},
-    "asr": {"loop": {"window": 12, "epochs": 3}},
+    "score": {"transcribe": {"window": 12, "draws": 1}},
+    "asr": {"loop": {"window": 12, "epochs": 3, "batch_seconds": 12}},  # a clip a step: few clips need many
     "promotion": {"judged_on": "held_out"},
 }
 
 
 def write_manifest(path: Path) -> None:
-    """Write clips of two speakers to learn from, and of two others that judge: 5 a word and speaker."""
+    """Write for each word two clips of two speakers to learn from, and one of two others that judge."""
     rows = [
         json.loads(line) for name in ("train", "test") for line in (FSDD / f"{name}.jsonl").read_text().splitlines()
     ]
@@ -38,7 +37,8 @@ def write_manifest(path: Path) -> None:
             "text": row["text"], "intent": f"dial_{row['text']}", "held_out": row["speaker"] in JUDGING,
         }
         for row in rows
-        if row["text"] in WORDS and row["speaker"] in (*LEARNED, *JUDGING) and row["take"] < 5
+        if row["text"] in WORDS and row["speaker"] in (*LEARNED, *JUDGING)
+        if row["take"] < (1 if row["speaker"] in JUDGING else 2)
     ]  # fmt: skip
     path.write_text("".join(json.dumps(row) + "\n" for row in chosen))
 
@@ -49,25 +49,19 @@ def run(config: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_real_clips_teach_real_bases_to_write_and_to_understand_them(tmp_path: Path):
+def test_real_clips_teach_a_real_base_to_write_their_words(tmp_path: Path):
     if not FSDD.is_dir():
         pytest.skip(f"the Free Spoken Digit Dataset is not at {FSDD}")
     config, manifest = tmp_path / "earmark.yaml", tmp_path / "manifest.jsonl"
-    config.write_text(yaml.safe_dump(SETTINGS | {"corpus": {**SETTINGS["corpus"], "home": str(tmp_path / "home")}}))
+    corpus = {"home": str(tmp_path / "home"), "split": {"train": 1.0, "dev": 0.0, "test": 0.0}}
+    config.write_text(yaml.safe_dump(SETTINGS | {"corpus": corpus}))
     write_manifest(manifest)
     run(config, "base", "add", str(folder_of("whisper-tiny.en")), "--name", "tiny-en", "--language", "en")
-    run(config, "base", "add", str(folder_of("minilm")), "--name", "minilm")
     run(config, "base", "use", "tiny-en")
-    run(config, "base", "use", "minilm")
-    assert "rows accepted  40" in run(config, "ingest", str(manifest))
-    asr, intent = json.loads(run(config, "score", "--json"))["champions"].values()
-    assert asr["error"] > 0.5  # "2" is not "two"
-    assert asr["error_numbers"] < asr["error"] - 0.2
-    assert intent["named"] == 0.0
-    for kind, reason in (("asr", "writes the words"), ("intent", "knows the intents")):
-        assert "bring held-out rows of more speakers" in run(config, "retrain", kind)
-        assert "promoted" in run(config, "promote", f"{kind}/2", "--force", "--why", reason)
-    run(config, "score")
-    found = json.loads(run(config, "status", "--json"))["champions"]
-    assert found["asr"]["error"] < 0.2
-    assert found["intent"]["error"] < 0.2
+    assert "rows accepted  30" in run(config, "ingest", str(manifest))
+    base = json.loads(run(config, "score", "--json"))["champions"]["asr"]
+    assert base["error_numbers"] < base["error"] - 0.2  # it writes "2" for "two", which a reader of figures must see
+    assert "bring held-out rows of more speakers" in run(config, "retrain", "asr")
+    assert "promoted" in run(config, "promote", "asr/2", "--force", "--why", "it writes the words")
+    before, after = (rate["value"] for rate in json.loads(run(config, "compare", "asr/1", "asr/2", "--json"))["rates"])
+    assert after <= 0.2 < 0.6 < before
