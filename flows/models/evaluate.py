@@ -93,13 +93,17 @@ def classify_texts(corpus: Corpus, home: Path, version: ModelVersion, texts: Map
 
 
 def transcribe_clips(home: Path, how: TranscribeSettings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
-    """Return the transcripts of clips by a speech model, in their order."""
+    """Return the best transcripts of clips by a speech model, in their order.
+
+    What is drawn beside them says how sure a model is of a clip, and nothing reads it here: a seq2seq model, which
+    decodes each draw, makes one of them in place of the many that scoring needs.
+    """
     from training.asr.transcribe import transcribe
 
     name = f"transcribing {len(clips)} clips with asr/{version.version}"
     with progress.track(name, len(clips), "clips") as advance:
         asr = registry.load_asr(home, version)
-        return transcribe(asr, clips, how, progress.counting(advance))
+        return transcribe(asr, clips, how.model_copy(update={"draws": 1}), progress.counting(advance))
 
 
 def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion) -> Evaluation:
@@ -118,7 +122,7 @@ def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSe
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
     with progress.track(f"measuring the speed of {audit.kind}/{version.version}", None, "clips"):
-        speed = _speed(home, audit, version, clips, texts)
+        speed = _speed(home, how, audit, version, clips, texts)
     return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
 
 
@@ -187,7 +191,12 @@ def _intent_report(
 
 
 def _speed(
-    home: Path, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
+    home: Path,
+    how: TranscribeSettings,
+    audit: AuditSet,
+    version: ModelVersion,
+    clips: Clips,
+    texts: Mapping[str, str],
 ) -> dict[str, Interval]:
     """Return the real-time factor and latency of single clips: of transcription, for `intent` with classification."""
     from training.asr.transcribe import best_texts
@@ -198,7 +207,9 @@ def _speed(
     chosen = [clips[row] for row in spread_over_speakers([audit.speaker_ids[i] for i, _ in clips])]
     audio = [len(samples) / asr.sample_rate for _, samples in chosen]
     speakers = [audit.speaker_ids[i] for i, _ in chosen]
-    transcribing = time_calls(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
+    transcribing = time_calls(
+        lambda clip: best_texts(asr, [clip], window=how.window), [samples for _, samples in chosen]
+    )
     classifying = None
     if audit.kind == "intent":
         model = registry.load_intent(home, version)

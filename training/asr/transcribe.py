@@ -185,15 +185,20 @@ TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], Transc
 }
 
 
-def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
-    """Return the best transcript of each clip, in order, without draws or confidences."""
+def best_texts(
+    asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0, window: float | None = None
+) -> list[str]:
+    """Return the best transcript of each clip, in order, without draws or confidences.
+
+    `batch_seconds` and `window` are those of `TranscribeSettings`.
+    """
     texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
-    for rows in _batches(asr, clips, batch_seconds):
+    for rows in _batches(asr, clips, batch_seconds, window):
         chosen = [clips[row] for row in rows]
         if asr.head == "ctc":
             spelled = [collapse(_best_path(asr, each.log_probs), asr.blank) for each in frame_posteriors(asr, chosen)]
         else:
-            spelled = [one.text for one in decode_clips(asr, chosen, DrawSettings(), [None] * len(chosen))]
+            spelled = [one.text for one in decode_clips(asr, chosen, DrawSettings(), [None] * len(chosen), window)]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
 
