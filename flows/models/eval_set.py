@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from corpus import door
+from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind, Strings, digest
@@ -89,6 +90,20 @@ def audit_set(
         marks=labels.text_marks(corpus, reference.values()) if kind == "asr" else {},
         numbers=gate.numbers,
     )
+
+
+def set_that_judges(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> AuditSet:
+    """Return the evaluation set of all rows labelled so far.
+
+    Raises:
+        UsageError: there are none; the message says which would judge.
+    """
+    audit = audit_set(corpus, gate, kind)
+    if audit.labels:
+        return audit
+    if gate.judged_on == "held_out":
+        raise UsageError("no held-out row is labelled yet; ingest labelled rows with `held_out`")
+    raise UsageError("no audit row is labelled yet; merge annotations first")
 
 
 def judging_rows(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> tuple[SnapshotRow, ...]:

@@ -95,13 +95,17 @@ def classify_texts(corpus: Corpus, home: Path, version: ModelVersion, texts: Map
 def transcribe_clips(
     home: Path, how: TranscribeSettings, version: ModelVersion, clips: Clips, locales: Mapping[str, str]
 ) -> list[AsrOutput]:
-    """Return the transcripts of clips by a speech model, in their order; `locales` are theirs by utterance id."""
+    """Return the best transcripts of clips by a speech model, in their order; `locales` are theirs by utterance id.
+
+    What is drawn beside them says how sure a model is of a clip, and nothing reads it here: a seq2seq model, which
+    decodes each draw, makes one of them in place of the many that scoring needs.
+    """
     from training.asr.transcribe import transcribe
 
     name = f"transcribing {len(clips)} clips with asr/{version.version}"
     with progress.track(name, len(clips), "clips") as advance:
         asr = registry.load_asr(home, version)
-        return transcribe(asr, clips, how, progress.counting(advance), locales)
+        return transcribe(asr, clips, how.model_copy(update={"draws": 1}), progress.counting(advance), locales)
 
 
 def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion) -> Evaluation:
@@ -120,7 +124,7 @@ def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSe
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
     with progress.track(f"measuring the speed of {audit.kind}/{version.version}", None, "clips"):
-        speed = _speed(home, audit, version, clips, texts)
+        speed = _speed(home, how, audit, version, clips, texts)
     return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
 
 
@@ -188,7 +192,12 @@ def _intent_report(
 
 
 def _speed(
-    home: Path, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
+    home: Path,
+    how: TranscribeSettings,
+    audit: AuditSet,
+    version: ModelVersion,
+    clips: Clips,
+    texts: Mapping[str, str],
 ) -> dict[str, Interval]:
     """Return the real-time factor and latency of single clips: of transcription, for `intent` with classification."""
     from training.asr.transcribe import best_texts
@@ -203,7 +212,9 @@ def _speed(
     if asr.beam is not None:
         for locale in {locales[i] for i, _ in chosen}:
             asr.beam.for_locale(locale)  # made once, when it is first used, and no part of a clip's time
-    transcribing = time_calls(lambda clip: best_texts(asr, [clip[1]], locales=[locales[clip[0]]]), chosen)
+    transcribing = time_calls(
+        lambda clip: best_texts(asr, [clip[1]], window=how.window, locales=[locales[clip[0]]]), chosen
+    )
     classifying = None
     if audit.kind == "intent":
         model = registry.load_intent(home, version)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from corpus import door
+from corpus.edits import edit_counts
 from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
@@ -30,6 +31,7 @@ from flows.runtime.results import Result
 
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
+    from training.evaluation.number_forms import NumberForm
 
 MIN_CLIPS: Final = 20
 """Fewest clips for a figure."""
@@ -54,6 +56,7 @@ class ChampionOnLabels(Result):
         clips: number of clips behind the figures.
         hard: whether some of these were chosen because they are hard, as there are too few others.
         error: WER or intent error; None where clips are too few, or no word is in the known texts.
+        error_numbers: WER in which "8" and "eight" agree; None for `intent`, and where it is not counted.
         right: share of the words, or of the intents, that are right.
         named: share of the labelled intents, by name and without `other`, that the champion can predict; None for
             `asr`, and where it is not known.
@@ -75,17 +78,22 @@ class ChampionOnLabels(Result):
     waiting: str | None = None
     waiting_leads: bool = False
     waiting_errors: Sequence[float] | None = None
+    error_numbers: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What was counted on some clips: errors and right ones of so many words or intents; `named` as in the champion."""
+    """What was counted on some clips: errors and right ones of so many words or intents.
+
+    `named` and `error_numbers` are as in the champion.
+    """
 
     clips: int
     units: int
     errors: int
     right: int
     named: float | None = None
+    error_numbers: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,8 @@ def champions_on_labels(corpus: Corpus, home: Path, gate: PromotionSettings) -> 
     if len(champions) < len(KINDS):
         return {}
     clips = _labelled_clips(corpus, champions)
-    counts = _counted(corpus, home, champions, clips) if any(found.rows for found in clips.values()) else {}
+    any_rows = any(found.rows for found in clips.values())
+    counts = _counted(corpus, home, champions, clips, gate.numbers) if any_rows else {}
     waiting = {kind: waiting_version(corpus, gate, kind) for kind in KINDS}
     return {kind: _figures(champions[kind], clips[kind], counts.get(kind), waiting[kind]) for kind in KINDS}
 
@@ -169,7 +178,11 @@ def _usable(rows: Sequence[LabelRow], learned_from: set[str], transcribed: set[s
 
 
 def _counted(
-    corpus: Corpus, home: Path, champions: Mapping[Kind, ModelVersion], clips: Mapping[Kind, _Clips]
+    corpus: Corpus,
+    home: Path,
+    champions: Mapping[Kind, ModelVersion],
+    clips: Mapping[Kind, _Clips],
+    form: NumberForm | None,
 ) -> dict[Kind, _Counts]:
     """Return what is counted on the clips, by kind; it is counted once and stored."""
     pair = champions["asr"].version, champions["intent"].version
@@ -177,7 +190,8 @@ def _counted(
     revisions = {row.utterance_id: row.revision for found in clips.values() for row in found.rows}
     with corpus.read() as conn:
         names = names_now(conn)  # a name that means another is right or wrong on other clips than before
-        operation_id = operation_ids.check_champions(digest([*pair, NORMALISER, ids_of, revisions, names.digest()]))
+        counted = [*pair, NORMALISER, form or "", ids_of, revisions, names.digest()]
+        operation_id = operation_ids.check_champions(digest(counted))
         stored = result_of(conn, operation_id)
     if stored is None:
         opened = door.open(
@@ -190,33 +204,40 @@ def _counted(
             label_revisions=revisions,
         )
         known = {
-            content.utterance.utterance_id: (content.label, content.hypotheses[0])
+            content.utterance.utterance_id: (content.label, content.hypotheses[0], content.utterance.locale)
             for content in opened
             if content.label is not None and content.hypotheses
         }
         intents = _intents(known, ids_of["intent"], _can_predict(home, champions["intent"], names.intents))
-        found: dict[Kind, _Counts] = {"asr": _words(known, ids_of["asr"]), "intent": intents}
+        found: dict[Kind, _Counts] = {"asr": _words(known, ids_of["asr"], form), "intent": intents}
         with corpus.operation(operation_id, "check") as op:
             op.result = op.result or {kind: asdict(counts) for kind, counts in found.items()}
             stored = op.result
     return {kind: _Counts(**stored[kind]) for kind in KINDS}
 
 
-def _words(known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str]) -> _Counts:
+def _words(known: Mapping[str, tuple[Label, Hypothesis, str]], ids: Sequence[str], form: NumberForm | None) -> _Counts:
     """Count words: right are those that are neither substituted nor deleted; an inserted word is an error, too."""
+    from training.evaluation.number_forms import in_number_form
     from training.evaluation.report import word_edits
 
-    pairs = {i: (label.transcript, best.text) for i in ids if i in known for label, best in [known[i]]}
-    texts = {i: text for i, (text, _) in pairs.items() if text is not None}
-    edits = word_edits(texts, {i: best for i, (_, best) in pairs.items()})
+    rows = {i: known[i] for i in ids if i in known}
+    texts = {i: label.transcript for i, (label, _, _) in rows.items() if label.transcript is not None}
+    best = {i: hypothesis.text for i, (_, hypothesis, _) in rows.items()}
+    edits = word_edits(texts, best)
     total = sum(len(words(text)) for text in texts.values())
-    return _Counts(len(texts), total, int(edits.sum()), total - int(edits[:, :2].sum()))
+    alike = None
+    if form is not None:
+        said, heard = ([in_number_form(of[i], form, rows[i][2]).split() for i in texts] for of in (texts, best))
+        spoken = sum(map(len, said))
+        alike = int(edit_counts(said, heard).sum()) / spoken if spoken else None
+    return _Counts(len(texts), total, int(edits.sum()), total - int(edits[:, :2].sum()), error_numbers=alike)
 
 
 def _intents(
-    known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str], can_predict: frozenset[str] | None
+    known: Mapping[str, tuple[Label, Hypothesis, str]], ids: Sequence[str], can_predict: frozenset[str] | None
 ) -> _Counts:
-    pairs = [(label.intent, best.intent) for i in ids if i in known for label, best in [known[i]]]
+    pairs = [(label.intent, best.intent) for i in ids if i in known for label, best, _ in [known[i]]]
     right = sum(intent == best for intent, best in pairs)
     labelled = {intent for intent, _ in pairs} - {OTHER_INTENT}
     named = len(labelled & can_predict) / len(labelled) if labelled and can_predict is not None else None
@@ -246,6 +267,7 @@ def _figures(
         error=counts.errors / counts.units if counts is not None and enough else None,
         right=counts.right / counts.units if counts is not None and enough else None,
         named=counts.named if counts is not None and enough else None,
+        error_numbers=counts.error_numbers if counts is not None and enough else None,
         waiting=None if waiting is None else waiting.version,
         waiting_leads=waiting is not None and waiting.lead,
         waiting_errors=None if waiting is None else waiting.errors,

@@ -22,7 +22,7 @@ MEASURE: Final[dict[Kind, str]] = {"asr": "WER", "intent": "intent error"}
 """Name of the error rate by kind."""
 
 REMEDIES: Final[dict[Kind, str]] = {
-    "asr": "take another base, see docs/models.md, with --set models.asr=FOLDER",
+    "asr": "take another base: earmark base list shows some, earmark base add and earmark base use take one",
     "intent": "it learns your intents from labels: earmark retrain intent",
 }
 """What to do about a poor champion."""
@@ -43,8 +43,16 @@ def document_lines(document: Mapping[Kind, Mapping[str, Any]]) -> list[str]:
 
 
 def is_poor(found: ChampionOnLabels) -> bool:
-    """Return whether more than half is wrong: of the words, counted with inserted ones, or of the intents."""
-    return found.error is not None and found.error > POOR
+    """Return whether more than half is wrong: of the words, counted with inserted ones, or of the intents.
+
+    A model that writes "8" for "eight" heard it, so words count with numbers alike where that is known.
+    """
+    error = _error_heard(found)
+    return error is not None and error > POOR
+
+
+def _error_heard(found: ChampionOnLabels) -> float | None:
+    return found.error if found.error_numbers is None else found.error_numbers
 
 
 def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
@@ -53,7 +61,7 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
         return _unknown(name, found)
     what = "of the words" if found.kind == "asr" else "of the intents"
     where = f"on your {found.clips} labelled clips" + (", some of them chosen as hard" if found.hard else "")
-    line = f"{name} gets {percent(found.right)} {what} right {where} ({MEASURE[found.kind]} {percent(found.error)})"
+    line = f"{name} gets {percent(found.right)} {what} right {where} ({_errors(found, found.error)})"
     if not is_poor(found):
         return line
     remedy = REMEDIES[found.kind]
@@ -63,18 +71,26 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
         remedy = "it does not know your intents yet: it learns them from labels, earmark retrain intent"
     elif found.kind == "intent" and words_are_wrong:
         remedy = "it reads the transcripts of the speech model, so that one comes first"
-    elif found.kind == "asr" and found.error is not None and found.error <= NEARLY_ALL:
+    elif found.kind == "asr" and (_error_heard(found) or 0.0) <= NEARLY_ALL:
         remedy = f"more labels may teach it, or {remedy}"
     return f"WARNING: {line}: {remedy}"
+
+
+def _errors(found: ChampionOnLabels, error: float) -> str:
+    """Return the error rate, and the WER with numbers alike where that is another figure."""
+    rate = f"{MEASURE[found.kind]} {percent(error)}"
+    if found.error_numbers is None or percent(found.error_numbers) == percent(error):
+        return rate
+    return f"{rate}, with numbers alike {percent(found.error_numbers)}"
 
 
 def _waiting(found: ChampionOnLabels, version: str) -> str:
     """Return which version has learned already, and the commands that compare and use it."""
     use = f"earmark promote {found.kind}/{version} --force --why TEXT"
     if found.waiting_leads:
-        return f"{found.kind}/{version} is clearly better and waits for audit rows; to use it now: {use}"
+        return f"{found.kind}/{version} is clearly better and waits for more rows that judge; to use it now: {use}"
     compare = f"earmark compare {found.kind}/{found.version} {found.kind}/{version}"
-    learned = f"{found.kind}/{version} has learned from your labels and waits for audit rows"
+    learned = f"{found.kind}/{version} has learned from your labels and waits for more rows that judge"
     if found.waiting_errors is None:
         return f"{learned}; {compare} shows whether it is better, and {use} uses it now"
     before, after = (percent(error) for error in found.waiting_errors)

@@ -14,7 +14,7 @@ from corpus.records.models import ModelVersion
 from corpus.tables import annotations as annotations_table
 from corpus.tables import costs, left_out, snapshots
 from flows.models import registry
-from flows.models.eval_set import AuditSet, audit_set
+from flows.models.eval_set import AuditSet, set_that_judges
 from flows.models.evaluation_store import MEASURE, evaluate_versions, judging_cost
 from flows.models.slices import shown_slices
 from flows.runtime.results import Result
@@ -200,9 +200,7 @@ def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, se
 
     kind, first_name, second_name = pair_of(first, second)
     versions = registry.by_name(corpus, kind, first_name), registry.by_name(corpus, kind, second_name)
-    audit = audit_set(corpus, settings.promotion, kind)
-    if not audit.labels:
-        raise UsageError("no audit row is labelled yet; merge annotations first")
+    audit = set_that_judges(corpus, settings.promotion, kind)
     # A speech model is also judged by what the champion intent model makes of its transcripts.
     beside = registry.champion(corpus, "intent").version if kind == "asr" else None
     found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions, beside)

@@ -96,7 +96,7 @@ def _note(report: Comparison) -> str:
     """Return the description of the run in Markdown: the figures of both versions, and where the page is."""
     names, rows = versions_of(report), report.difference
     lines = [
-        f"Both on the same {rows.n} audit rows of {rows.speakers} speakers, 95 % intervals by speaker; the page is the "
+        f"Both on the same {rows.n} rows of {rows.speakers} speakers, 95 % intervals by speaker; the page is the "
         f"artifact `{PAGE}`.",
         "",
         f"| | {names[0]} | {names[1]} | {points_head(names)} |",

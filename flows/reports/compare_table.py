@@ -89,7 +89,7 @@ def show_comparison(report: Comparison) -> None:
     """Print the comparison: figures, slices and cost, with what their words mean."""
     names, difference = versions_of(report), report.difference
     print(
-        f"{difference.n} audit rows of {difference.speakers} speakers, evaluation set {report.eval_set_id[:12]}, "
+        f"{difference.n} rows of {difference.speakers} speakers, evaluation set {report.eval_set_id[:12]}, "
         f"{report.forms}; intervals are 95 %, by speaker"
     )
     figures = [

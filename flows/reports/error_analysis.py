@@ -23,7 +23,7 @@ from corpus.records.base import Floats, Kind, Strings
 from corpus.tables.people import holder
 from corpus.text import normalise
 from flows.models import registry
-from flows.models.eval_set import AuditSet, audit_set
+from flows.models.eval_set import AuditSet, set_that_judges
 from flows.models.evaluate import IntentReading, classify_texts, transcribe_clips
 from flows.models.evaluation_store import evaluate_versions
 from flows.models.slices import shown_slices
@@ -121,9 +121,7 @@ def mistakes(
 
     kind, number = registry.parse(name)
     version = registry.by_name(corpus, kind, number)
-    audit = audit_set(corpus, settings.promotion, kind)
-    if not audit.labels:
-        raise UsageError("no audit row is labelled yet; merge annotations first")
+    audit = set_that_judges(corpus, settings.promotion, kind)
     how = settings.score.transcribe
     report = evaluate_versions(corpus, settings.home, how, audit, [version])[version.version]
     slices = shown_slices(corpus, settings.night, audit, report)

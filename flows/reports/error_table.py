@@ -33,7 +33,7 @@ def show_mistakes(report: MistakesReport) -> None:
     where = f" in {', '.join(report.slices)}" if report.slices else ""
     console.print(
         Text(
-            f"{report.kind} {report.version}: {report.wrong} of {report.rows} audit rows{where} have a "
+            f"{report.kind} {report.version}: {report.wrong} of {report.rows} rows that judge{where} have a "
             f"mistake; the worst {len(report.utterances)}"
         )
     )

@@ -175,7 +175,7 @@ def finetune_asr(
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
         raise UsageError(_why_none_is_usable(too_long, unspellable))
-    before = _word_errors(asr, dev)
+    before = _word_errors(asr, dev, window := settings.loop.window)
     changes_decoder = decoder is not None or (settings.decoder == "greedy" and asr.decoder is not None)
     if changes_decoder:
         asr = with_decoder(asr, decoder)
@@ -185,10 +185,10 @@ def finetune_asr(
     base_state = weights_of(asr.model)
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
-    as_watched = _word_errors(asr, dev) if changes_decoder else before
+    as_watched = _word_errors(asr, dev, window) if changes_decoder else before
     result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
-    asr, after = (asr, _word_errors(asr, dev)) if decoder is None else _with_weights_of_dev(asr, dev)
+    asr, after = (asr, _word_errors(asr, dev, window)) if decoder is None else _with_weights_of_dev(asr, dev)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(
@@ -246,14 +246,16 @@ def _train(
         merge = add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
     if settings.freeze_feature_encoder:
         freeze_front_end(asr)
-    watch = _watch(asr, *dev, settings.interpolate or 0.0)
+    watch = _watch(asr, *dev, settings.interpolate or 0.0, settings.loop.window)
     result = train_asr(asr, examples, settings.loop, on_progress, watch, checkpoint, on_epoch)
     if merge is not None:
         merge()
     return result
 
 
-def _watch(asr: AsrModel, dev: Sequence[AsrExample], before: npt.NDArray[np.int64], share: float) -> Watch | None:
+def _watch(
+    asr: AsrModel, dev: Sequence[AsrExample], before: npt.NDArray[np.int64], share: float, window: float | None
+) -> Watch | None:
     """Return the dev clips as the loop watches them: by what the model would be if training ended there."""
     if not dev:
         return None
@@ -262,7 +264,7 @@ def _watch(asr: AsrModel, dev: Sequence[AsrExample], before: npt.NDArray[np.int6
 
     def error() -> float:
         with mixed(asr.model, start, share):
-            return _rate(dev, _word_errors(asr, dev)) or 0.0
+            return _rate(dev, _word_errors(asr, dev, window)) or 0.0
 
     return Watch(error, base.rates[0], max(1, int(base.size.sum())), can_tell(base))
 
@@ -339,13 +341,12 @@ def _check(example: AsrExample) -> None:
         raise RecordError(f"{item}: its weight has to be above 0; leave it out of the snapshot")
 
 
-def _word_errors(asr: AsrModel, examples: Sequence[AsrExample]) -> npt.NDArray[np.int64]:
-    """Return (N,) the number of word errors in the transcript of each example."""
+def _word_errors(asr: AsrModel, examples: Sequence[AsrExample], window: float | None = None) -> npt.NDArray[np.int64]:
+    """Return (N,) the number of word errors in the transcript of each example, in the window of the training."""
     if not examples:
         return np.zeros(0, dtype=np.int64)
-    transcripts = best_texts(
-        asr, [example.samples for example in examples], locales=[example.locale for example in examples]
-    )
+    clips, locales = [example.samples for example in examples], [example.locale for example in examples]
+    transcripts = best_texts(asr, clips, window=window, locales=locales)
     names = [f"{number:08d}" for number in range(len(examples))]
     references = {name: example.text for name, example in zip(names, examples, strict=True)}
     edits = word_edits(references, dict(zip(names, transcripts, strict=True)))

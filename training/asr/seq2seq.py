@@ -8,8 +8,9 @@ numbers for the whole batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -102,11 +103,13 @@ def decode_clips(
     decoded: dict[int, DecodedClip] = {}
     with torch.inference_mode():
         for samples in dict.fromkeys(windows):
+            silence = cache(partial(_silence_states, asr, samples))
             rows = [row for row in range(len(clips)) if windows[row] == samples]
             for first in range(0, len(rows), size):
                 group = rows[first : first + size]
                 chosen = [clips[row] for row in group]
-                found = _decode_group(asr, rules, chosen, draws, [generators[row] for row in group], samples)
+                of_group = [generators[row] for row in group]
+                found = _decode_group(asr, rules, chosen, draws, of_group, samples, silence)
                 decoded.update(zip(group, found, strict=True))
     return [decoded[row] for row in range(len(clips))]
 
@@ -118,6 +121,7 @@ def _decode_group(
     draws: DrawSettings,
     generators: Sequence[np.random.Generator | None],
     window: int | None,
+    silence: Callable[[], torch.Tensor],
 ) -> list[DecodedClip]:
     encoded, lengths = _encode(asr, clips, window)
     seconds = [len(clip) / asr.sample_rate for clip in clips]
@@ -131,7 +135,7 @@ def _decode_group(
     states = encoded[0].float().cpu().numpy()
     embeddings = [unit_embedding(state[:length].mean(axis=0)) for state, length in zip(states, lengths, strict=True)]
     return [
-        _checked(asr, rules, one, (length, window), embedding)
+        _checked(asr, rules, one, length, embedding, silence)
         for one, length, embedding in zip(written, seconds, embeddings, strict=True)
     ]
 
@@ -190,13 +194,18 @@ def _write(
 
 
 def _checked(
-    asr: AsrModel, rules: DecodingRules, written: _Written, clip: tuple[float, int | None], embedding: Floats
+    asr: AsrModel,
+    rules: DecodingRules,
+    written: _Written,
+    seconds: float,
+    embedding: Floats,
+    silence: Callable[[], torch.Tensor],
 ) -> DecodedClip:
-    """Return the decoded clip, with the texts of silence emptied and loops cut; `clip` is its length [s] and window."""
-    silent = _silent_texts(asr, rules, written, clip[1])
+    """Return the decoded clip, with the texts of silence emptied and loops cut."""
+    silent = _silent_texts(asr, rules, written, silence)
     texts = [_text(tokens, rules) for tokens in written.tokens]
     kept = [
-        () if no_words else without_loop(text, clip[0], lambda tokens: plain_text(asr, tokens), len(text) < len(tokens))
+        () if no_words else without_loop(text, seconds, lambda tokens: plain_text(asr, tokens), len(text) < len(tokens))
         for text, tokens, no_words in zip(texts, written.tokens, silent, strict=True)
     ]
     path, log_probs, text = written.tokens[0], written.log_probs, kept[0]
@@ -207,7 +216,9 @@ def _checked(
     return DecodedClip(np.stack(log_probs), np.array(path, dtype=np.intp), text, tuple(kept[1:]), embedding)
 
 
-def _silent_texts(asr: AsrModel, rules: DecodingRules, written: _Written, window: int | None) -> list[bool]:
+def _silent_texts(
+    asr: AsrModel, rules: DecodingRules, written: _Written, silence: Callable[[], torch.Tensor]
+) -> list[bool]:
     """Return for each text whether the clip has no speech; only a probable text of such a clip is tried on silence."""
     no_speech = 0.0 if rules.no_speech is None else math.exp(written.start[rules.no_speech])
     if no_speech <= NO_SPEECH:
@@ -215,21 +226,26 @@ def _silent_texts(asr: AsrModel, rules: DecodingRules, written: _Written, window
     texts = [tuple(tokens) for tokens in written.tokens]
     means = [total / (len(_text(text, rules)) + 1) for text, total in zip(texts, written.summed, strict=True)]
     probable = dict.fromkeys(text for text, mean in zip(texts, means, strict=True) if mean >= LEAST_LOG_PROB)
-    for_silence = _silence_log_probs(asr, rules, list(probable), window) if probable else {}
+    for_silence = _silence_log_probs(asr, rules, list(probable), silence()) if probable else {}
     return [
         is_silent(no_speech, mean, total - for_silence.get(text, total))
         for text, mean, total in zip(texts, means, written.summed, strict=True)
     ]
 
 
+def _silence_states(asr: AsrModel, window: int | None) -> torch.Tensor:
+    """Return the encoder's states of digital silence, (1, T, D)."""
+    (states, _), _ = _encode(asr, [np.zeros(0, dtype=np.float32)], window)
+    return states
+
+
 def _silence_log_probs(
-    asr: AsrModel, rules: DecodingRules, texts: Sequence[tuple[int, ...]], window: int | None
+    asr: AsrModel, rules: DecodingRules, texts: Sequence[tuple[int, ...]], states: torch.Tensor
 ) -> dict[tuple[int, ...], float]:
     """Return the log probability that each text, as it was written, has for digital silence [nats]."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
-    (states, _), _ = _encode(asr, [np.zeros(0, dtype=np.float32)], window)
     found: dict[tuple[int, ...], float] = {}
     for text in texts:  # one by one, as the logits of many long texts take hundreds of megabytes
         given = torch.tensor([[*rules.prefix, *text[:-1]]], device=asr.device)

@@ -197,25 +197,26 @@ TRANSCRIBERS: dict[str, Transcriber] = {
 
 
 def best_texts(
-    asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0, locales: Sequence[str] | None = None
+    asr: AsrModel,
+    clips: Sequence[Floats],
+    batch_seconds: float = 60.0,
+    window: float | None = None,
+    locales: Sequence[str] | None = None,
 ) -> list[str]:
     """Return the best transcript of each clip, in order, without draws or confidences.
 
-    Args:
-        asr: the speech model.
-        clips: (S,) float32 each, at the model's sample rate.
-        batch_seconds: largest padded batch [s].
-        locales: of each clip, "" where it is unknown; None: all are unknown.
+    `batch_seconds` and `window` are those of `TranscribeSettings`; `locales` are those of the clips, "" where one is
+    unknown, and None where all are.
     """
     tags = [""] * len(clips) if locales is None else locales
     texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
-    for rows in _batches(asr, clips, batch_seconds):
+    for rows in _batches(asr, clips, batch_seconds, window):
         chosen = [clips[row] for row in rows]
         if asr.head == "ctc":
             found = zip(rows, frame_posteriors(asr, chosen), strict=True)
             spelled = [collapse(_best_path(asr, each.log_probs, tags[row]), asr.blank) for row, each in found]
         else:
-            spelled = [one.text for one in decode_clips(asr, chosen, DrawSettings(), [None] * len(chosen))]
+            spelled = [one.text for one in decode_clips(asr, chosen, DrawSettings(), [None] * len(chosen), window)]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
 

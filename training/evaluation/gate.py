@@ -251,13 +251,17 @@ def most_negative_flips(kind: Kind, rows: int, better: int, settings: PromotionS
 def _missing_evidence(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
     """Return why there are too few rows to decide; nothing if there are enough."""
     rows, speakers = len(champion), len(np.unique(champion.speaker_ids))
+    held_out = settings.judged_on == "held_out"
+    which = "held-out" if held_out else "audit"
+    more = "bring more labels that judge (held_out: true)" if held_out else "label more of the audit share"
     reasons = []
     if rows < settings.min_audit_rows:
-        reasons.append(f"{rows} audit rows, {settings.min_audit_rows} are needed; label more of the audit share")
+        reasons.append(f"{rows} {which} rows, {settings.min_audit_rows} are needed; {more}")
     if speakers < settings.min_speakers:
-        reasons.append(f"{speakers} speakers, {settings.min_speakers} are needed; label audit rows of more speakers")
+        verb = "bring" if held_out else "label"
+        reasons.append(f"{speakers} speakers, {settings.min_speakers} are needed; {verb} {which} rows of more speakers")
     if champion.kind == "asr" and not champion.words.any():
-        reasons.append("no audit row has a word in it; label more of the audit share")
+        reasons.append(f"no {which} row has a word in it; {more}")
     return reasons
 
 

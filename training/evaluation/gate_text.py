@@ -15,7 +15,7 @@ def decision_text(decision: Decision) -> str:
     lines = [
         f"{decision.kind} {decision.challenger_version} against champion {decision.champion_version}: "
         f"{decision.decision.upper()}",
-        f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
+        f"  judged on {rows} rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
         f"  {look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
         f"  {name:<14}{'champion':<14}{rate_text(decision.champion)}",
         f"  {'':<14}{'challenger':<14}{rate_text(decision.challenger)}",

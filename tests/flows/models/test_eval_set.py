@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from corpus.errors import UsageError
 from corpus.records.annotations import Label
 from corpus.tables import labels
-from flows.models.eval_set import current_snapshot, judging_rows
+from flows.models.eval_set import current_snapshot, judging_rows, set_that_judges
 from tests.corpus.stored import arrive, choose, corpus_at
 from training.evaluation.gate import PromotionSettings
 
@@ -36,4 +37,16 @@ def test_the_rows_that_judge_are_those_of_the_snapshot(tmp_path: Path, judged_on
         assert labels.judging(conn) == [row for row in rows if row.judges]
         sources = Counter(row.source for row in labels.current(conn))
     assert sources == {"annotators": 8, "held_out": 3, "manifest": 2}
+    corpus.close()
+
+
+@pytest.mark.parametrize(
+    ("judged_on", "remedy"), [("audit", "merge annotations"), ("held_out", "ingest labelled rows")]
+)
+def test_where_nothing_judges_the_message_says_which_rows_would(tmp_path: Path, judged_on: str, remedy: str):
+    corpus = corpus_at(tmp_path)
+    arrive(corpus, 2)
+    gate = PromotionSettings.model_validate({"judged_on": judged_on})
+    with pytest.raises(UsageError, match=remedy):
+        set_that_judges(corpus, gate, "asr")
     corpus.close()

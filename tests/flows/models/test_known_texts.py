@@ -193,11 +193,41 @@ def test_a_poor_base_is_named_with_the_setting_that_takes_another():
     (line,) = champion_lines({"asr": POOR})
     assert line == (
         "WARNING: asr/1 gets 1.0 % of the words right on your 120 labelled clips (WER 100.4 %): "
-        "take another base, see docs/models.md, with --set models.asr=FOLDER"
+        "take another base: earmark base list shows some, earmark base add and earmark base use take one"
     )
     assert (is_poor(POOR), is_poor(GOOD), is_poor(replace(GOOD, error=0.5))) == (True, False, False)
     (less_poor,) = champion_lines({"asr": replace(POOR, error=0.7, right=0.4)})
     assert "(WER 70.0 %): more labels may teach it, or take another base" in less_poor
+
+
+@pytest.mark.parametrize(
+    ("error", "alike", "shown", "poor"),
+    [
+        (0.81, 0.4, "(WER 81.0 %, with numbers alike 40.0 %)", False),
+        (0.81, 0.6, "(WER 81.0 %, with numbers alike 60.0 %): more labels may teach it", True),
+        (0.95, 0.95, "(WER 95.0 %): take another base", True),
+        (0.2, None, "(WER 20.0 %)", False),
+    ],
+)
+def test_a_base_that_writes_numbers_in_another_form_is_poor_only_where_it_is_with_numbers_alike(
+    error: float, alike: float | None, shown: str, poor: bool
+):
+    found = replace(GOOD, error=error, error_numbers=alike)
+    (line,) = champion_lines({"asr": found})
+    assert shown in line
+    assert (is_poor(found), line.startswith("WARNING")) == (poor, poor)
+
+
+def test_the_wer_with_numbers_alike_is_counted_in_the_form_of_the_gate(corpus: Corpus):
+    ids = arrive(corpus, 24)
+    transcribe(corpus, ids, "channel 20 on")
+    with corpus.operation("labels", "ingest") as op:
+        labels.put_labels(corpus, op, [Label(i, "channel twenty on", None, (), 1.0, 1, 1) for i in ids], "manifest")
+        op.result = {}
+    found = on_labels(corpus)["asr"]
+    assert (found.error, found.error_numbers) == (1 / 3, 0.0)
+    plain = champions_on_labels(corpus, Path(corpus.root).parent, PromotionSettings(numbers=None))["asr"]
+    assert (plain.error, plain.error_numbers) == (1 / 3, None)
 
 
 def test_poor_intents_are_the_speech_model_s_where_its_words_are_wrong():
@@ -309,7 +339,8 @@ def test_a_version_that_waits_is_named_in_place_of_another_training(
 def test_a_version_that_waits_and_is_clearly_better_is_named_with_the_command_alone():
     (line,) = champion_lines({"asr": replace(POOR, waiting="4", waiting_leads=True)})
     assert line.partition("): ")[2] == (
-        "asr/4 is clearly better and waits for audit rows; to use it now: earmark promote asr/4 --force --why TEXT"
+        "asr/4 is clearly better and waits for more rows that judge; "
+        "to use it now: earmark promote asr/4 --force --why TEXT"
     )
 
 

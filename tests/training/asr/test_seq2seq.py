@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.training.families import family_folder, hear_nothing
 from tests.training.tiny import tone_clip
+from training.asr.augment import AugmentSettings
+from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, padded_lengths, plain_text
 from training.asr.seq2seq import DrawSettings, cumulative_shares, decode_clips
@@ -19,6 +21,7 @@ from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 
 CLIP = tone_clip("stop", 0)
 RATE = 16_000
+PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
 
 
 @pytest.fixture(params=["whisper", "moonshine"])
@@ -99,6 +102,27 @@ def test_the_first_positions_of_a_window_are_those_of_a_shorter_one(whisper: Asr
     narrow = decode_clips(whisper, [CLIP[: RATE // 2]], DrawSettings(), [None], 1.0)[0]
     whole = decode_clips(whisper, [CLIP[: RATE // 2]], DrawSettings(), [None])[0]
     np.testing.assert_allclose(narrow.embedding, whole.embedding, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "steps"), [(None, 4), (1.0, 3)])
+def test_it_learns_in_a_shorter_window_with_more_clips_a_batch(whisper: AsrModel, window: float | None, steps: int):
+    positions, seen = whisper.model.get_encoder().embed_positions, []
+    whisper.model.get_encoder().register_forward_hook(lambda _, __, out: seen.append(out.last_hidden_state.shape))
+    clips = [CLIP[: RATE // 2], CLIP[: RATE // 3], CLIP[: RATE // 4], np.tile(CLIP, 4)[: RATE * 3 // 2]]
+    examples = [AsrExample(str(number), clip, "stop") for number, clip in enumerate(clips)]
+    settings = AsrLoopSettings(epochs=1, learning_rate=1e-3, batch_seconds=2, window=window, augment=PLAIN)
+    result = train_asr(whisper, examples, settings)
+    assert result.steps == len(seen) == steps
+    narrow = [] if window is None else [(1, 50), (2, 50)]
+    assert sorted(shape[:2] for shape in seen) == sorted([*narrow, *[(1, 100)] * (steps - len(narrow))])
+    assert whisper.model.get_encoder().embed_positions is positions
+
+
+@pytest.mark.parametrize("window", [None, 1.0])
+def test_best_texts_are_those_of_a_transcription_in_the_same_window(whisper: AsrModel, window: float | None):
+    clips = [CLIP[: RATE // 2], np.tile(CLIP, 4)[: RATE * 3 // 2]]
+    outputs = transcribe(whisper, [("a", clips[0]), ("b", clips[1])], TranscribeSettings(draws=1, window=window))
+    assert best_texts(whisper, clips, window=window) == [output.text for output in outputs]
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.999), st.floats(0.2, 3.0))

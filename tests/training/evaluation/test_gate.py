@@ -120,6 +120,16 @@ def test_too_few_rows_or_speakers_are_indicative_however_clear_the_gain():
     assert few_rows.difference.high < 0
 
 
+def test_what_is_missing_is_named_after_the_rows_that_judge():
+    few = asr_pair(np.random.default_rng(4), speakers=12, rows=5, before=0.5, after=0.02)
+    decision = decide(*few, 1, PromotionSettings(judged_on="held_out"))
+    assert decision.reasons[:2] == (
+        "60 held-out rows, 100 are needed; bring more labels that judge (held_out: true)",
+        "12 speakers, 24 are needed; bring held-out rows of more speakers",
+    )
+    assert "judged on 60 rows of 12 speakers" in decision_text(decision)
+
+
 def test_a_gain_that_is_paid_for_by_one_slice_is_refused():
     rng = np.random.default_rng(5)
     old, new = asr_pair(rng, speakers=60, rows=10, before=0.35, after=0.08)
