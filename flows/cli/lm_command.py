@@ -24,7 +24,8 @@ def build(
         report = build_base(corpus, settings, out)
     show_report("lm", report, as_json, heading="base with a decoder")
     if not as_json:
-        print(f"next: earmark base add {report.folder}, then earmark base use {Path(report.folder).name}")
+        use = f"earmark base use {Path(report.folder).name}"
+        print(f"next: earmark base add {report.folder}, then {use} (each with your --config)")
 
 
 @lm_app.callback()

@@ -32,7 +32,7 @@ class AuditSet:
     Attributes:
         kind: kind of the model.
         eval_set_id: digest of the rows; for the intent model also of the speech model whose transcripts it gets, and
-            of what former names mean, where there are any.
+            of what former names mean, and of the window of transcription, where there are any.
         labels: reference labels by utterance id.
         speaker_ids: speakers by utterance id.
         slices: (N,) str, value of each row, by dimension.
@@ -59,9 +59,22 @@ class AuditSet:
 
 
 def audit_set(
-    corpus: Corpus, gate: PromotionSettings, kind: Kind, rows: Sequence[SnapshotRow] | None = None
+    corpus: Corpus,
+    gate: PromotionSettings,
+    kind: Kind,
+    rows: Sequence[SnapshotRow] | None = None,
+    *,
+    window: float | None = None,
 ) -> AuditSet:
-    """Return the evaluation set of the given rows of a snapshot, or for None of all rows labelled so far."""
+    """Return the evaluation set of the given rows of a snapshot, or for None of all rows labelled so far.
+
+    Args:
+        corpus: the corpus.
+        gate: which rows judge.
+        kind: kind of the models that are judged.
+        rows: rows of a snapshot.
+        window: of transcription [s]; a model writes other transcripts in another one, so it is part of the set's id.
+    """
     from training.evaluation.intervals import traffic_weights
 
     if rows is None:
@@ -79,12 +92,15 @@ def audit_set(
         drawn = labels.draws(conn, ids)
         # a name that means another since then is read otherwise in predictions, too, also where no label had it
         meant = list(filter(None, [meaning_digest(conn)]))
+    windows = [] if window is None else [window]
     return AuditSet(
         kind=kind,
-        eval_set_id=digest([[[i, revisions[i]] for i in ids], speech_model.version if speech_model else "", *meant]),
+        eval_set_id=digest(
+            [[[i, revisions[i]] for i in ids], speech_model.version if speech_model else "", *meant, *windows]
+        ),
         labels=reference,
         speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
-        slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
+        slices=_slices(columns),
         weights=traffic_weights([drawn[i].inclusion_prob for i in ids]),
         speech_model=speech_model,
         marks=labels.text_marks(corpus, reference.values()) if kind == "asr" else {},
@@ -92,13 +108,19 @@ def audit_set(
     )
 
 
-def set_that_judges(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> AuditSet:
+def _slices(columns: utterances.PoolColumns) -> dict[str, Strings]:
+    """Return the dimensions that slice rows; an attribute of a manifest does not take the place of a field."""
+    fields = {"locale": columns.locales, "device": columns.device_types}
+    return {**fields, **{name: values for name, values in columns.attributes.items() if name not in fields}}
+
+
+def set_that_judges(corpus: Corpus, gate: PromotionSettings, kind: Kind, window: float | None) -> AuditSet:
     """Return the evaluation set of all rows labelled so far.
 
     Raises:
         UsageError: there are none; the message says which would judge.
     """
-    audit = audit_set(corpus, gate, kind)
+    audit = audit_set(corpus, gate, kind, window=window)
     if audit.labels:
         return audit
     if gate.judged_on == "held_out":

@@ -25,7 +25,7 @@ from flows.models.judgement import Judgement, stored_judgement
 MOST_NIGHTS: Final = 30
 """How many nights are shown, the latest ones."""
 
-TOO_FEW: Final = "too few audit rows or speakers to judge it yet"
+TOO_FEW: Final = "too few rows or speakers to judge it yet"
 """Reason of an indicative decision."""
 
 BY_HAND: Final = "promoted by hand"

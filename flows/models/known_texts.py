@@ -61,8 +61,8 @@ class ChampionOnLabels(Result):
         named: share of the labelled intents, by name and without `other`, that the champion can predict; None for
             `asr`, and where it is not known.
         waiting: version that learned from labels and waits for the gate to decide; None where none does.
-        waiting_leads: whether that one is clearly better than the champion on the audit rows so far.
-        waiting_errors: error of the champion and of that one on the audit rows so far; None where no rows judged both.
+        waiting_leads: whether that one is clearly better than the champion on the rows so far.
+        waiting_errors: error of the champion and of that one on the rows so far; None where no rows judged both.
     """
 
     kind: Kind

@@ -118,7 +118,7 @@ def compare_champion(
     )
 
     champion, base = registry.champion(corpus, kind), registry.by_name(corpus, kind, "base")
-    audit = audit_set(corpus, gate, kind)
+    audit = audit_set(corpus, gate, kind, window=how.window)
     if not audit.labels:
         return ChampionVsBase(kind, champion.version)
     found = evaluate_versions(corpus, home, how, audit, [champion, base])
@@ -138,7 +138,7 @@ def by_speaker(
 
     with corpus.read() as conn:
         newest = store.versions(conn, kind)[-1]
-    audit = audit_set(corpus, gate, kind)
+    audit = audit_set(corpus, gate, kind, window=how.window)
     report = evaluate_versions(corpus, home, how, audit, [newest])[newest.version]
     rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
     found = rate_by_speaker(report, weights=audit.weights)

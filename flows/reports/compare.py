@@ -192,7 +192,7 @@ def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, se
     """Judge two versions on the same accumulated audit rows; return figures, paired differences, slices and cost.
 
     Raises:
-        UsageError: a version is unknown, the two are of different kinds, or no audit row is labelled.
+        UsageError: a version is unknown, the two are of different kinds, or no row that judges is labelled.
     """
     from training.evaluation.gate import flips
     from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
@@ -200,7 +200,7 @@ def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, se
 
     kind, first_name, second_name = pair_of(first, second)
     versions = registry.by_name(corpus, kind, first_name), registry.by_name(corpus, kind, second_name)
-    audit = set_that_judges(corpus, settings.promotion, kind)
+    audit = set_that_judges(corpus, settings.promotion, kind, settings.score.transcribe.window)
     # A speech model is also judged by what the champion intent model makes of its transcripts.
     beside = registry.champion(corpus, "intent").version if kind == "asr" else None
     found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions, beside)

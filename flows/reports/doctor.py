@@ -157,15 +157,15 @@ def _inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> Found
 
 
 def _decoder(settings: AsrFinetuneSettings) -> Found:
-    """Check that the decoder that the next version gets can be built: what it needs is installed and readable."""
-    from training.asr.beam_build import FILES, files_digest
+    """Check that what a decoder is built from is installed, and that its files can be read as what they should be."""
+    from training.asr.beam_build import FILES, check_files
     from training.asr.word_beam import check_installed
 
     if settings.decoder != "beam":
-        return {"files": 0}, []
+        return {"sources": 0}, []
     check_installed()
-    files_digest(settings.beam)
-    return {"files": sum(getattr(settings.beam, name) is not None for name in FILES)}, []
+    check_files(settings.beam)
+    return {"sources": sum(getattr(settings.beam, name) is not None for name in FILES)}, []
 
 
 def _chains(corpus: Corpus) -> Found:

@@ -16,7 +16,7 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
-    "decoder": "what a beam is built from",
+    "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""
 

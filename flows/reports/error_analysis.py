@@ -86,7 +86,7 @@ class MistakesReport(Result):
         kind, version: of the model.
         eval_set_id: the rows that it was judged on.
         slices: to which the rows were restricted.
-        rows, wrong: audit rows in these slices, and those with a mistake.
+        rows, wrong: rows that judge in these slices, and those with a mistake.
         closed: how many of the worst rows may not be opened any more.
         utterances: worst first.
     """
@@ -115,13 +115,13 @@ def mistakes(
         person: name of the person who reads them, for the audit chain.
 
     Raises:
-        UsageError: there is no such version or slice, or no audit row is labelled.
+        UsageError: there is no such version or slice, or no row that judges is labelled.
     """
     from training.evaluation.error_ranking import worst_first
 
     kind, number = registry.parse(name)
     version = registry.by_name(corpus, kind, number)
-    audit = set_that_judges(corpus, settings.promotion, kind)
+    audit = set_that_judges(corpus, settings.promotion, kind, settings.score.transcribe.window)
     how = settings.score.transcribe
     report = evaluate_versions(corpus, settings.home, how, audit, [version])[version.version]
     slices = shown_slices(corpus, settings.night, audit, report)

@@ -74,7 +74,7 @@ def _reports(
     on_audit_rows = gate.model_copy(update={"judged_on": "audit"})
     found = {}
     for kind in registry.KINDS:
-        champion, audit = registry.champion(corpus, kind), audit_set(corpus, on_audit_rows, kind)
+        champion, audit = registry.champion(corpus, kind), audit_set(corpus, on_audit_rows, kind, window=how.window)
         if audit.labels:
             found[kind] = evaluate_versions(corpus, home, how, audit, [champion])[champion.version]
     return found

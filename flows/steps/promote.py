@@ -69,7 +69,7 @@ def judge_and_promote(
     champion = registry.champion(corpus, kind)
     if number == champion.version:
         return Judgement("champion", "it is the champion already", "", number)
-    audit = audit_set(corpus, settings.promotion, kind, snapshot.of("audit"))
+    audit = audit_set(corpus, settings.promotion, kind, snapshot.of("audit"), window=settings.score.transcribe.window)
     tracking = open_tracking(settings.tracking, settings.home)
     decided = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
     decision = decided.decision if decided is not None else None

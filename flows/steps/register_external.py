@@ -137,7 +137,7 @@ def _measure(corpus: Corpus, settings: SettingsOfRegister, tracking: Tracking, v
     """Return the version's error rate on the evaluation set, and log its metrics to its run."""
     from training.evaluation.intervals import IntervalSettings, report_interval
 
-    audit = audit_set(corpus, settings.promotion, version.kind)
+    audit = audit_set(corpus, settings.promotion, version.kind, window=settings.score.transcribe.window)
     registered = RegisterReport(version.kind, version.version, version.base, None, MEASURE[version.kind])
     if not audit.labels:
         return registered

@@ -41,8 +41,8 @@ class BeamBuildSettings(BeamSettings):
         lm: Language model, an ARPA file; null: one is built from the labels and from what follows.
         words: Word list, a word a line, with a tab and its frequency where it is known; `english`: some 1,000 frequent
             words that come with earmark.
-        texts: Further texts, one a line, such as transcripts of another corpus; `english`: 400 commands to a voice
-            assistant that come with earmark.
+        texts: Further texts, one a line, such as transcripts of another corpus; `english`: some 360 commands to a
+            voice assistant that come with earmark.
         texts_weight: Weight of each of them; a label has at most 1.
         phrases: Phrases that are likely to come, one a line, such as a new artist; or a folder with such a file for
             each locale (`en-GB.txt`), whose phrases count in clips of that locale alone, and `all.txt` for all clips.
@@ -154,13 +154,26 @@ def files_digest(settings: BeamBuildSettings) -> str:
     return whole.hexdigest() if named else ""
 
 
+def check_files(settings: BeamBuildSettings) -> None:
+    """Check that each file that the settings name can be read as what it should be.
+
+    Raises:
+        SettingsError: one can't; the message names it.
+    """
+    files_digest(settings)
+    if settings.words is not None:
+        read_words(settings.words)
+    if settings.lm is not None:
+        read_arpa(_read(settings.lm), settings.lm.name)
+
+
 def _text_of(file: Literal["english"] | Path, name: str) -> str:
     """Return the contents of a file that a setting names, or what comes with earmark, a word or a text a line."""
     if file != "english":
         return _read(file)
     if name == "words":
         return "\n".join(COMMON_WORDS)
-    return "\n".join(json.loads(line)["text"] for line in _read(COMMANDS).splitlines())
+    return "\n".join(dict.fromkeys(json.loads(line)["text"] for line in _read(COMMANDS).splitlines()))
 
 
 def _read(file: Path) -> str:

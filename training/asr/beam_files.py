@@ -62,9 +62,12 @@ def read_decoder(folder: Path) -> DecoderFiles | None:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {reason}") from error
-    phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
-    of_locales = phrase_files(source / OF_LOCALES) if (source / OF_LOCALES).is_dir() else {}
-    by_locale = {locale: tuple(read_phrases(file)) for locale, file in of_locales.items()}
+    try:
+        phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
+        of_locales = phrase_files(source / OF_LOCALES) if (source / OF_LOCALES).is_dir() else {}
+        by_locale = {locale: tuple(read_phrases(file)) for locale, file in of_locales.items()}
+    except SettingsError as error:  # it names settings, but these are files of the version
+        raise SettingsError(f"speech model {folder.name}: the phrases of its decoder can't be read") from error
     return DecoderFiles(settings, arpa, tuple(phrases), by_locale)
 
 
@@ -88,7 +91,7 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
         locale: cache(partial(_beam_with, bare, decoder, decoder.phrases_of(locale), beam.lexicon.spellings))
         for locale in decoder.phrases_by_locale
     }
-    return replace(asr, beam=replace(beam, of_locale=makers), decoder=decoder)
+    return replace(asr, beam=replace(beam, makers_by_locale=makers), decoder=decoder)
 
 
 def _beam_with(

@@ -66,8 +66,8 @@ class AsrLoopSettings(StepSettings):
         weight_decay: Weight decay of AdamW.
         batch_seconds: Largest padded batch [s]; null: by the base.
         window: Window for the clips that fit into it, of a model such as Whisper that pads every clip to 30 s; null:
-            the model's own. With 12 s a step takes less than half the time; set `score.transcribe.window` alike. The
-            dev clips are transcribed in it, too.
+            the model's own. With 12 s a clip takes less than half the time, and a batch holds more clips; set
+            `score.transcribe.window` alike. The dev clips are transcribed in it, too.
         clip_norm: Gradients are clipped to this norm.
         label_smoothing: Label smoothing of the loss of seq2seq models.
         freeze_norms: Batch norms keep their running statistics, which is right where batches are few.
@@ -184,7 +184,8 @@ def _work(asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettin
 def _epoch_batches(
     asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettings, rng: np.random.Generator
 ) -> list[Any]:
-    lengths = padded_lengths(asr, [example.samples for example in examples], settings.window)
+    slowest = min(settings.augment.speeds, default=1.0)  # makes clips longer, maybe too long for the shorter window
+    lengths = padded_lengths(asr, [example.samples for example in examples], settings.window, max(1.0, 1.0 / slowest))
     limit = max(1, int(known("asr.loop.batch_seconds", settings.batch_seconds) * asr.sample_rate))
     return list(length_batches(lengths, limit, 256 if masks_padding(asr) else 1, rng))
 

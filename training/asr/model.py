@@ -101,9 +101,18 @@ def window_samples(asr: AsrModel, length: int = 0, shorter: float | None = None)
     return wanted if length <= wanted < int(samples) else int(samples)
 
 
-def padded_lengths(asr: AsrModel, clips: Sequence[Floats], window: float | None = None) -> list[int]:
-    """Return the length of each clip as the model processes it [samples], before it is padded to its batch."""
-    return [max(1, window_samples(asr, len(clip), window) or len(clip)) for clip in clips]
+def padded_lengths(
+    asr: AsrModel, clips: Sequence[Floats], window: float | None = None, stretch: float = 1.0
+) -> list[int]:
+    """Return the length of each clip as the model processes it [samples], before it is padded to its batch.
+
+    Args:
+        asr: the model.
+        clips: (S,) each.
+        window: as `shorter` of `window_samples`.
+        stretch: how much longer a clip may become before it has to fit into the window.
+    """
+    return [max(1, window_samples(asr, math.ceil(len(clip) * stretch), window) or len(clip)) for clip in clips]
 
 
 @contextmanager

@@ -119,7 +119,7 @@ class WordBeam:
         settings: how it weighs.
         lexicon: the words.
         trie, lm, dictionary: the lexicon and the language model in Flashlight.
-        of_locale: what makes the search for clips of a locale, once; without those that have no phrases of their own.
+        makers_by_locale: what makes the search for clips of a locale, once; none where it has no phrases of its own.
     """
 
     settings: BeamSettings
@@ -127,11 +127,11 @@ class WordBeam:
     trie: Any
     lm: Any
     dictionary: Any
-    of_locale: Mapping[str, Callable[[], WordBeam]] = field(default_factory=dict)
+    makers_by_locale: Mapping[str, Callable[[], WordBeam]] = field(default_factory=dict)
 
     def for_locale(self, locale: str) -> WordBeam:
         """Return the search for clips of a locale, with the weights of this one; "" is an unknown locale."""
-        make = self.of_locale.get(locale)
+        make = self.makers_by_locale.get(locale)
         return self if make is None else replace(make(), settings=self.settings)
 
 

@@ -10,7 +10,7 @@ import pytest
 from corpus.errors import UsageError
 from corpus.records.annotations import Label
 from corpus.tables import labels
-from flows.models.eval_set import current_snapshot, judging_rows, set_that_judges
+from flows.models.eval_set import audit_set, current_snapshot, judging_rows, set_that_judges
 from tests.corpus.stored import arrive, choose, corpus_at
 from training.evaluation.gate import PromotionSettings
 
@@ -40,6 +40,18 @@ def test_the_rows_that_judge_are_those_of_the_snapshot(tmp_path: Path, judged_on
     corpus.close()
 
 
+def test_reports_in_another_window_are_other_reports(tmp_path: Path):
+    corpus = corpus_at(tmp_path)
+    ids = arrive(corpus, 2)
+    with corpus.operation("labels/held_out", "merge") as op:
+        labels.put_labels(corpus, op, [Label(i, "stop", "alarm", (), 1.0, 1, 1) for i in ids], "held_out")
+    gate = PromotionSettings(judged_on="held_out")
+    found = [audit_set(corpus, gate, "asr", window=window).eval_set_id for window in (None, 12.0, 20.0, None)]
+    assert found[0] == found[3]
+    assert len(set(found)) == 3
+    corpus.close()
+
+
 @pytest.mark.parametrize(
     ("judged_on", "remedy"), [("audit", "merge annotations"), ("held_out", "ingest labelled rows")]
 )
@@ -48,5 +60,5 @@ def test_where_nothing_judges_the_message_says_which_rows_would(tmp_path: Path, 
     arrive(corpus, 2)
     gate = PromotionSettings.model_validate({"judged_on": judged_on})
     with pytest.raises(UsageError, match=remedy):
-        set_that_judges(corpus, gate, "asr")
+        set_that_judges(corpus, gate, "asr", None)
     corpus.close()

@@ -45,7 +45,7 @@ def test_a_base_and_a_version_that_was_not_judged_say_so(corpus: Corpus):
     assert described(corpus, "1").startswith("Base, from which retraining starts.")
     assert described(corpus, "2").startswith("Not judged yet.\n")
     judge(corpus, "2", "indicative")
-    assert described(corpus, "2").startswith("Indicative: too few audit rows or speakers to judge it yet.")
+    assert described(corpus, "2").startswith("Indicative: too few rows or speakers to judge it yet.")
 
 
 def test_a_champion_that_a_person_made_and_a_tainted_version_say_so(corpus: Corpus):

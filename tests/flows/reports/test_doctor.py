@@ -69,14 +69,18 @@ def test_the_file_that_keeps_a_home_out_of_git_belongs_to_it(tmp_path: Path):
 
 
 def test_a_decoder_that_the_next_version_can_not_get_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("flashlight.lib.text")
     settings = small_settings(tmp_path / "home")
     with opened(settings) as corpus:
         arrive(corpus, 1)
-    assert examine(settings, repair=False).checks["decoder"] == {"files": 2}
+    assert examine(settings, repair=False).checks["decoder"] == {"sources": 2}
     gone = small_settings(tmp_path / "home", f"asr.beam.phrases={tmp_path / 'names.txt'}")
     assert [each for each in examine(gone, repair=False).problems if each.startswith("decoder: ")] == [
         "decoder: names.txt: there is no such file or folder; check asr.beam.phrases"
     ]
+    (tmp_path / "words.txt").write_text("two words\n")
+    odd = small_settings(tmp_path / "home", f"asr.beam.words={tmp_path / 'words.txt'}")
+    assert any("words.txt: line 1" in each for each in examine(odd, repair=False).problems)
     monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
     (problem,) = (each for each in examine(settings, repair=False).problems if each.startswith("decoder: "))
     assert "pip install 'earmark[beam]'" in problem

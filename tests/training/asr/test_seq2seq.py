@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.records.predictions import ASR_COLUMNS
 from tests.training.families import family_folder, hear_nothing
 from tests.training.tiny import tone_clip
 from training.asr.augment import AugmentSettings
@@ -116,6 +117,23 @@ def test_it_learns_in_a_shorter_window_with_more_clips_a_batch(whisper: AsrModel
     narrow = [] if window is None else [(1, 50), (2, 50)]
     assert sorted(shape[:2] for shape in seen) == sorted([*narrow, *[(1, 100)] * (steps - len(narrow))])
     assert whisper.model.get_encoder().embed_positions is positions
+
+
+def test_a_clip_that_becomes_too_long_for_the_window_when_slowed_is_planned_with_the_whole_one(whisper: AsrModel):
+    shapes: list[tuple[int, int]] = []
+    whisper.model.get_encoder().register_forward_hook(lambda _, __, out: shapes.append(out.last_hidden_state.shape[:2]))
+    examples = [AsrExample(str(number), np.tile(CLIP, 4)[: RATE * 19 // 20], "stop") for number in range(3)]
+    slowed = PLAIN.model_copy(update={"speeds": (0.9,)})
+    train_asr(whisper, examples, AsrLoopSettings(epochs=1, batch_seconds=2, window=1.0, augment=slowed))
+    assert shapes == [(1, 100)] * 3  # two seconds each, as much as a batch may have
+
+
+def test_how_many_are_drawn_changes_neither_the_text_nor_how_sure_it_is(whisper: AsrModel):
+    clips = [("a", CLIP[: RATE // 2]), ("b", CLIP)]
+    one, many = (transcribe(whisper, clips, TranscribeSettings(draws=draws)) for draws in (1, 6))
+    assert [each.text for each in one] == [each.text for each in many]
+    place = ASR_COLUMNS.index("confidence_mean")
+    np.testing.assert_array_equal([each.columns[place] for each in one], [each.columns[place] for each in many])
 
 
 @pytest.mark.parametrize("window", [None, 1.0])
