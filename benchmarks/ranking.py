@@ -6,7 +6,7 @@ Clips: real digits of FSDD's test split, and sentences of the synthesised traffi
 half of them through the doorbell's microphone. An error is a word that differs in the form in which numbers agree.
 AUC is the chance that a clip with an error ranks above one without (Fawcett 2006); rho is Spearman's correlation with
 the number of wrong words; both with the standard deviation over 200 bootstrap samples of the clips. Drawing is varied
-for seq2seq models alone: draws of a CTC model are exact.
+for seq2seq models alone: draws of a CTC model are exact. An interrupted run continues.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--fsdd", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=200, help="of each kind")
+    parser.add_argument("--groups", nargs="+", choices=("digits", "traffic"), default=["digits", "traffic"])
     parser.add_argument("--window", type=float, help="shorter window of a model such as Whisper [s]")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -47,16 +48,20 @@ def main() -> None:
 
     asr = load_asr(given.base)
     drawings = DRAWINGS if asr.head == "seq2seq" else DRAWINGS[:1]
-    found: dict[str, Any] = {}
-    for name, clips in (("digits", digits(given.fsdd, given.clips)), ("traffic", traffic(given.clips))):
-        for top_p, temperature in drawings:
-            started = time.process_time()
-            table = ranked(asr, clips, top_p, temperature, given.window)
-            took = (time.process_time() - started) / len(clips)
-            found[f"{name}, top_p {top_p:g}, temperature {temperature:g}"] = table | {"cpu seconds a clip": took}
-            show(name, top_p, temperature, table)
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "ranking.json").write_text(json.dumps(found, indent=2) + "\n")
+    report = given.out / "ranking.json"
+    found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+    clips_of = {"digits": lambda: digits(given.fsdd, given.clips), "traffic": lambda: traffic(given.clips)}
+    for name in given.groups:
+        clips = clips_of[name]()
+        for top_p, temperature in drawings:
+            key = f"{name}, top_p {top_p:g}, temperature {temperature:g}"
+            if key not in found:
+                started = time.process_time()
+                table = ranked(asr, clips, top_p, temperature, given.window)
+                found[key] = table | {"cpu seconds a clip": (time.process_time() - started) / len(clips)}
+                report.write_text(json.dumps(found, indent=2) + "\n")
+            show(name, top_p, temperature, found[key])
 
 
 def digits(folder: Path, count: int) -> list[tuple[Floats, str]]:
