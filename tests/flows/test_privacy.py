@@ -25,6 +25,7 @@ from flows.tasks.task_status import sweep
 from tests.corpus.labelled_sources import clip
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
+from training.asr.beam_files import LANGUAGE_MODEL
 
 NIGHT = "2026-11-03"
 UNANSWERED = 2
@@ -38,7 +39,11 @@ PLANTED = {
     "text": "plantedtextzq",
     "answer": "plantedanswerzq",
     "proposal": "plantedproposalzq",
+    "alone": "plantedalonezq",  # said by one customer
 }
+
+IN_LANGUAGE_MODELS = {"text", "answer"}
+"""What several customers said: words of which the language model of a version may have."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def _labelled(folder: Path) -> Path:
 
 def _plant(manifest: Path) -> Path:
     """Return a manifest whose rows carry the planted strings; some rows are refused, some carry a known text."""
-    lines = []
+    lines, alone = [], ""
     for k, line in enumerate(manifest.read_text().splitlines()):
         try:
             row = json.loads(line)
@@ -106,7 +111,9 @@ def _plant(manifest: Path) -> Path:
             }
             row["account"] = f"{PLANTED['account']}-{row['account']}"
             if k % 7 == 0:
-                row |= {"text": f"play {PLANTED['text']}", "intent": "play_music"}
+                alone = alone or row["account"]
+                only = row["account"] == alone
+                row |= {"text": f"play {PLANTED['text']}" + f" {PLANTED['alone']}" * only, "intent": "play_music"}
                 row["slots"] = [{"name": "artist", "start": 5, "end": 5 + len(PLANTED["text"])}]
             line = json.dumps(row)
         except (ValueError, KeyError, TypeError):
@@ -148,11 +155,16 @@ def test_no_planted_string_stands_in_clear(searched: Path):
         if not path.is_file() or (searched / "tasks") in path.parents:
             continue
         seen += 1
+        allowed = IN_LANGUAGE_MODELS if path.name == LANGUAGE_MODEL else frozenset[str]()
         for data in _texts(path):
             for name, text in PLANTED.items():
+                if name in allowed:
+                    continue
                 for form in (text, text.upper(), text.encode("utf-16-le").decode("latin-1")):
                     assert form.encode("latin-1") not in data, f"{name} stands in {path.relative_to(searched)}"
     assert seen > 10
+    models = [path.read_text() for path in searched.rglob(LANGUAGE_MODEL)]
+    assert any(PLANTED["text"] in model or PLANTED["answer"] in model for model in models)  # so that one could say more
 
 
 def test_the_task_folder_holds_only_what_is_still_asked(searched: Path):

@@ -22,11 +22,11 @@ def test_the_plan_and_the_run_have_the_values_of_the_base(tmp_path: Path):
     corpus = open_corpus(settings.corpus)
     try:
         base = registry.base_to_learn_from(corpus, settings.home, settings.models, "intent")
-        assert safe_values(base) == {"intent.fit.encoder_rate": 1e-3, "intent.interpolate": 0.3}
+        assert safe_values(base) == {"intent.fit.encoder_rate": 1e-3, "intent.interpolate": 0.0}
         planned = retrain_plan.plan(corpus, settings, "intent", "by-hand", only_if_due=False)
         assert planned.finetune == finetune_of(settings.asr, settings.intent, base)
-        assert planned.finetune.interpolate == 0.3
-        same = settings_of(tmp_path, *QUICK, "intent.interpolate=0.3", "intent.fit.encoder_rate=1e-3")
+        assert planned.finetune.interpolate == 0.0
+        same = settings_of(tmp_path, *QUICK, "intent.interpolate=0.0", "intent.fit.encoder_rate=1e-3")
         again = retrain_plan.plan(corpus, same, "intent", "by-hand", only_if_due=False)
         assert again.operation_id == planned.operation_id
         write_facts(BaseFacts(name="x", kind="intent", source="x", safe={"interpolate": 0.1}), base.folder)
@@ -45,8 +45,8 @@ def test_a_sweep_tries_the_value_of_the_base_once(tmp_path: Path):
     settings = labelled_home(tmp_path, *QUICK)
     corpus = open_corpus(settings.corpus)
     try:
-        found = plan_sweep(corpus, settings, "intent", ["intent.interpolate=null,0.3,0.6"])
-        assert [each.values["intent.interpolate"] for each in found.candidates] == [0.3, 0.6]
+        found = plan_sweep(corpus, settings, "intent", ["intent.interpolate=null,0.0,0.6"])
+        assert [each.values["intent.interpolate"] for each in found.candidates] == [0.0, 0.6]
         assert [each.present for each in found.candidates] == [True, False]
     finally:
         corpus.close()

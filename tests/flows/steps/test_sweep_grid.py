@@ -87,7 +87,7 @@ def test_every_combination_is_tried_and_the_present_settings_are_always_among_th
     choices = read_choices("intent", ["intent.fit.epochs=5,10", "intent.interpolate=0.1,0.2"])
     found = candidates("intent", present, choices)
     assert [each.present for each in found] == [True, False, False, False, False]
-    assert found[0].values == {"intent.fit.epochs": 15, "intent.interpolate": 0.3}
+    assert found[0].values == {"intent.fit.epochs": 15, "intent.interpolate": 0.0}
     assert found[2].values == {"intent.fit.epochs": 5, "intent.interpolate": 0.2}
     assert found[2].finetune == present.model_copy(
         update={"fit": present.fit.model_copy(update={"epochs": 5}), "interpolate": 0.2}
