@@ -21,7 +21,7 @@ from corpus.vault.vault_schema import audit as vault_chain
 from flows.models.blocked_models import BlockedModel, blocked_models, replace_blocked
 from flows.models.inventory import inventory_of
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
-from flows.models.registry import KINDS
+from flows.models.registry import KINDS, base_to_learn_from
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.runtime import progress
@@ -29,7 +29,6 @@ from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.tasks import task_folder, task_status
-from training.asr.finetune import AsrFinetuneSettings
 from training.tracking.store import TrackingSettings
 
 Counts: TypeAlias = dict[str, int]
@@ -112,7 +111,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
-        "decoder": lambda: _decoder(settings.asr),
+        "decoder": lambda: _decoder(corpus, settings),
     }
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
@@ -156,16 +155,19 @@ def _inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> Found
     return {"former names": former}, []
 
 
-def _decoder(settings: AsrFinetuneSettings) -> Found:
-    """Check that what a decoder is built from is installed, and that its files can be read as what they should be."""
+def _decoder(corpus: Corpus, settings: Settings) -> Found:
+    """Check that a decoder can be built: it is installed, its files are what they should be, and the base takes it."""
     from training.asr.beam_build import FILES, check_files
+    from training.asr.beam_files import check_head
+    from training.asr.loading import head_of
     from training.asr.word_beam import check_installed
 
-    if settings.decoder != "beam":
+    if settings.asr.decoder != "beam":
         return {"sources": 0}, []
     check_installed()
-    check_files(settings.beam)
-    return {"sources": sum(getattr(settings.beam, name) is not None for name in FILES)}, []
+    check_files(settings.asr.beam)
+    check_head(head_of(base_to_learn_from(corpus, settings.home, settings.models, "asr").folder))
+    return {"sources": sum(getattr(settings.asr.beam, name) is not None for name in FILES)}, []
 
 
 def _chains(corpus: Corpus) -> Found:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from corpus.errors import SettingsError
 from corpus.text import normalise
@@ -58,6 +58,12 @@ class BeamBuildSettings(BeamSettings):
     phrases: Path | None = None
     order: int = Field(default=MAX_ORDER, ge=2, le=MAX_ORDER)
     min_speakers: int = Field(default=2, ge=1)
+
+    @field_validator("words", "texts")
+    @classmethod
+    def _file_of_that_name(cls, value: Path | str | None) -> Path | str | None:
+        # a file `./english` keeps its folder, so that settings that were written and read again name it still
+        return value.absolute() if value == Path("english") else value
 
     @property
     def search(self) -> BeamSettings:

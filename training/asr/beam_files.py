@@ -23,7 +23,7 @@ import numpy as np
 from corpus.errors import SettingsError
 from training.asr.arpa import check_takes_phrases, read_arpa, to_arpa, with_phrases, words_of
 from training.asr.beam_weights import ChosenWeights, KnownClip, choose_weights
-from training.asr.model import AsrModel, token_text
+from training.asr.model import AsrModel, Head, token_text
 from training.asr.phrases import phrase_files, read_phrases
 from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, WordBeam, make_beam
 
@@ -81,8 +81,7 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     """
     if decoder is None:
         return replace(asr, beam=None, decoder=None)
-    if asr.head != "ctc":
-        raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
+    check_head(asr.head)
     if decoder.phrases_by_locale:
         check_takes_phrases(read_arpa(decoder.arpa, LANGUAGE_MODEL))
     bare = replace(asr, beam=None, decoder=None)
@@ -92,6 +91,16 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
         for locale in decoder.phrases_by_locale
     }
     return replace(asr, beam=replace(beam, makers_by_locale=makers), decoder=decoder)
+
+
+def check_head(head: Head) -> None:
+    """Check that speech models with this head take a beam.
+
+    Raises:
+        SettingsError: they don't.
+    """
+    if head != "ctc":
+        raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
 
 
 def _beam_with(

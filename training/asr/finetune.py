@@ -19,6 +19,7 @@ from training.asr.beam_build import BeamBuildSettings
 from training.asr.beam_files import with_chosen_weights, with_decoder
 from training.asr.beam_weights import KnownClip
 from training.asr.ctc import frame_posteriors
+from training.asr.draw_temperature import DrawTemperature, calibrate_draws
 from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
@@ -107,6 +108,7 @@ class FinetuneResult:
         rate_factor, best_epoch: how the watch ended, see `LoopResult`.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
         decoder: the decoder that the model has; None where it decodes greedily.
+        draws: the temperature at which its texts are drawn, found on the dev examples; None for a CTC model.
     """
 
     digest: str
@@ -126,6 +128,7 @@ class FinetuneResult:
     best_epoch: int | None = None
     resumed: int = 0
     decoder: DecoderFiles | None = None
+    draws: DrawTemperature | None = None
 
 
 @clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate")
@@ -189,6 +192,8 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
     asr, after = (asr, _word_errors(asr, dev, window)) if decoder is None else _with_weights_of_dev(asr, dev)
+    dev_clips, dev_texts = [(each.utterance_id, each.samples) for each in dev], [each.text for each in dev]
+    draws = calibrate_draws(asr, dev_clips, dev_texts, window)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(
@@ -209,6 +214,7 @@ def finetune_asr(
         best_epoch=result.best_epoch,
         resumed=result.resumed,
         decoder=asr.decoder,
+        draws=draws,
     )
 
 

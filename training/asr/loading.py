@@ -73,6 +73,24 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     return with_decoder(asr, read_decoder(Path(folder)))
 
 
+def head_of(folder: Path) -> Head:
+    """Return how the model of a folder produces text, by its configuration alone.
+
+    Raises:
+        SettingsError: there is no configuration of a CTC or seq2seq model.
+    """
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    from transformers import AutoConfig
+
+    try:
+        config: Any = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        return "seq2seq" if _writes_tokens(config) else "ctc"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"speech model {folder}: it has no configuration of a CTC or seq2seq model") from error
+
+
 def _writes_tokens(config: Any) -> bool:
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CTC_MAPPING_NAMES,

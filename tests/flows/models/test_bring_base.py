@@ -160,6 +160,21 @@ def test_the_catalogue_is_fetched_at_its_commit_and_a_wrong_commit_or_a_cut_down
 
 
 @pytest.mark.slow
+def test_a_base_from_the_hub_comes_with_its_decoder(tmp_path: Path):
+    pytest.importorskip("flashlight.lib.text")
+    folder, home, commit = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home", "c" * 40
+    decoder = DecoderFiles(BeamSettings(), to_arpa(build_ngrams([("turn it on", 1.0)])), (), {"de-AT": ("grete",)})
+    write_decoder(folder, decoder)
+    with hub_server() as hub:
+        hub.models["their/base", commit] = folder
+        where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "EARMARK_HOME": str(home)}
+        where |= {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
+        done = earmark("base", "add", f"their/base@{commit}", **where)
+    assert done.returncode == 0, done.stderr
+    assert read_decoder(home / "bases" / "base") == decoder
+
+
+@pytest.mark.slow
 def test_a_hub_id_in_the_settings_is_fetched_by_the_command_that_needs_it_and_never_again(tmp_path: Path):
     commit = "a" * 40
     models = ("--set", "models.asr=openai/whisper-base", "--set", f"models.asr_revision={commit}")

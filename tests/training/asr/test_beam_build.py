@@ -138,6 +138,17 @@ def test_words_and_commands_that_come_with_earmark_stand_beside_labels_and_count
     assert read_words(named) == {"lamp": 0.0}
 
 
+def test_a_file_of_ones_own_named_english_stays_one_when_settings_are_written_and_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "english").write_text("lamp\n")
+    settings = BeamBuildSettings.model_validate({"words": "./english", "texts": "english"})
+    again = BeamBuildSettings.model_validate(settings.model_dump(mode="json"))
+    assert again == settings
+    assert again.texts == "english"
+    assert again.words is not None
+    assert read_words(again.words) == {"lamp": 0.0}
+
+
 @pytest.mark.parametrize("line", ["two words", "the\tmany", "the\t-1", "the\tinf", "the\tnan"])
 def test_a_line_of_another_form_is_named(tmp_path, line):
     file = tmp_path / "words.txt"
