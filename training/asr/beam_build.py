@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,10 @@ from training.asr.common_words import COMMON_WORDS
 from training.asr.language_model import MAX_ORDER, UNKNOWN, build_ngrams
 from training.asr.phrases import phrase_files, read_all_phrases
 from training.asr.word_beam import BeamSettings, DecoderFiles
+
+GZIP: Final = b"\x1f\x8b"
+BINARY: Final = b"mmap lm http://kheafield.com/code"
+"""First bytes of files of gzip, and of binary language models of KenLM."""
 
 FILES: Final = ("lm", "words", "texts", "phrases")
 """Settings that name files; their contents count where two trainings are compared."""
@@ -38,7 +44,7 @@ class BeamBuildSettings(BeamSettings):
         word_score: Added for each word; above 0 more and shorter words are written.
         unknown_score: Added for each word that is not in the lexicon.
         phrase_boost: Added where a phrase of `phrases` begins.
-        lm: Language model, an ARPA file; null: one is built from the labels and from what follows.
+        lm: Language model, an ARPA file, also with gzip; null: one is built from the labels and from what follows.
         words: Word list, a word a line, with a tab and its frequency where it is known; `english`: some 1,000 frequent
             words that come with earmark.
         texts: Further texts, one a line, such as transcripts of another corpus; `english`: some 360 commands to a
@@ -183,7 +189,11 @@ def _text_of(file: Literal["english"] | Path, name: str) -> str:
 
 
 def _read(file: Path) -> str:
+    """Return the text of a file, also of one that gzip made smaller."""
     try:
-        return file.expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = file.expanduser().read_bytes()
+        if content.startswith(BINARY):
+            raise SettingsError(f"{file.name}: a binary of KenLM; give the ARPA file that it was made of")
+        return (gzip.decompress(content) if content.startswith(GZIP) else content).decode("utf-8")
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise SettingsError(f"{file.name}: can't be read as UTF-8 text; check asr.beam") from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 
 import pytest
@@ -13,6 +14,7 @@ from training.asr.beam_build import (
     BeamBuildSettings,
     LabelText,
     build_decoder,
+    check_files,
     files_digest,
     read_words,
     without_private_words,
@@ -74,6 +76,17 @@ def test_a_given_language_model_is_taken_in_place_of_the_labels(tmp_path):
     decoder = build_decoder(given, [LabelText("other words", 1.0, "s1")])
     assert decoder.arpa == (tmp_path / "lm.arpa").read_text()
     assert decoder.settings.lm_weight == 0.2
+
+
+def test_a_language_model_may_be_compressed_and_a_binary_one_is_named_as_that(tmp_path):
+    arpa = build_decoder(BeamBuildSettings(), LABELS).arpa
+    (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(arpa.encode()))
+    assert build_decoder(BeamBuildSettings(lm=tmp_path / "lm.arpa.gz"), LABELS).arpa == arpa
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(arpa.encode())[:-9])
+    (tmp_path / "lm.binary").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0\xff")
+    for name, why in (("cut.gz", "can't be read"), ("lm.binary", "give the ARPA file")):
+        with pytest.raises(SettingsError, match=f"{name}: .*{why}"):
+            check_files(BeamBuildSettings(lm=tmp_path / name))
 
 
 def test_the_digest_follows_the_contents_of_the_files_and_the_decoder(tmp_path):
