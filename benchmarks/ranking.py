@@ -30,7 +30,9 @@ DOUBTS = {"confidence_", "gibbs_", "logprob_"}
 """Beginnings of the columns that are small where the model is unsure."""
 
 LEFT_OUT = ("num_tokens", "duration")
-DRAWINGS = ((1.0, 1.0), (0.95, 1.0), (0.9, 1.0), (0.8, 1.0), (1.0, 0.7), (0.9, 0.7), (1.0, 0.5))
+DRAWINGS = (
+    (1.0, 1.0), (1.0, 0.7), (0.95, 1.0), (0.9, 1.0), (0.8, 1.0), (1.0, 0.85), (1.0, 0.5), (0.9, 0.7)
+)  # fmt: skip
 """(top_p, temperature); the first is the model's own distribution."""
 
 
