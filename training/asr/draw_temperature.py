@@ -65,7 +65,7 @@ def draw_temperature(asr: AsrModel) -> float:
 
 
 def calibrate_draws(
-    asr: AsrModel, clips: Sequence[tuple[str, Floats]], texts: Sequence[str], window: float | None = None
+    asr: AsrModel, clips: Sequence[tuple[str, Floats, str]], window: float | None = None
 ) -> DrawTemperature | None:
     """Find the temperature on labelled clips and keep it in the model; None for a CTC model, which needs none.
 
@@ -73,13 +73,12 @@ def calibrate_draws(
 
     Args:
         asr: the model, whose generation config is changed.
-        clips: (N,) utterance ids with samples, at the model's sample rate.
-        texts: (N,) what is said in them, normalised.
+        clips: utterance ids with samples, (S,) float32 at the model's sample rate, and what is said in them.
         window: as `score.transcribe.window` [s].
     """
     if asr.head != "seq2seq":
         return None
-    rows = [(name, samples, _words(text)) for (name, samples), text in zip(clips, texts, strict=True)][:MOST_CLIPS]
+    rows = [(name, samples, _words(text)) for name, samples, text in clips[:MOST_CLIPS]]
     wrong = round(_errors(asr, rows, None, window)[0])
     if len(rows) < FEWEST_CLIPS or wrong < FEWEST_ERRORS:
         found = DrawTemperature(UNCALIBRATED, len(rows), wrong)

@@ -170,10 +170,7 @@ def finetune_asr(
     """
     settings = by_base(settings or AsrFinetuneSettings(), local_base(base, revision))
     started = time.monotonic()
-    if not examples:
-        raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
-    for example in examples:
-        _check(example)
+    _check_all(examples)
     asr = load_asr(base, revision, chosen_device(settings.loop))
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
@@ -192,8 +189,7 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
     asr, after = (asr, _word_errors(asr, dev, window)) if decoder is None else _with_weights_of_dev(asr, dev)
-    dev_clips, dev_texts = [(each.utterance_id, each.samples) for each in dev], [each.text for each in dev]
-    draws = calibrate_draws(asr, dev_clips, dev_texts, window)
+    draws = calibrate_draws(asr, [(each.utterance_id, each.samples, each.text) for each in dev], window)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(
@@ -337,6 +333,13 @@ def _why_none_is_usable(too_long: Sequence[str], unspellable: Sequence[str]) -> 
         f"transcripts, {len(unspellable)} have transcripts that the model can't spell; use a base with finer frames or "
         "tokens"
     )
+
+
+def _check_all(examples: Sequence[AsrExample]) -> None:
+    if not examples:
+        raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
+    for example in examples:
+        _check(example)
 
 
 def _check(example: AsrExample) -> None:

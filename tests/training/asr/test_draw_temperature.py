@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from corpus.records.base import Floats
 from tests.training.families import family_folder
 from tests.training.tiny import TEXTS, tiny_asr, tone_clip
 from training.asr.draw_temperature import FEWEST_CLIPS, MOST_CLIPS, UNCALIBRATED, calibrate_draws, draw_temperature
@@ -29,6 +31,10 @@ def asr(tmp_path: Path) -> AsrModel:
     return asr
 
 
+def labelled(rows: Sequence[tuple[str, Floats]], texts: Sequence[str]) -> list[tuple[str, Floats, str]]:
+    return [(name, samples, text) for (name, samples), text in zip(rows, texts, strict=True)]
+
+
 def drawn_at(asr: AsrModel, temperature: float) -> list[str]:
     """One text a clip, drawn at the temperature with random numbers that the calibration does not use."""
     generators = [utterance_rng(1, name) for name, _ in CLIPS]
@@ -39,7 +45,7 @@ def drawn_at(asr: AsrModel, temperature: float) -> list[str]:
 def test_the_draws_expect_as_many_errors_as_labels_show(asr: AsrModel):
     found = []
     for temperature in (0.45, 0.7, 1.1):  # the labels are such draws, with other random numbers
-        made = calibrate_draws(asr, CLIPS, drawn_at(asr, temperature))
+        made = calibrate_draws(asr, labelled(CLIPS, drawn_at(asr, temperature)))
         assert made is not None
         assert made.clips == MOST_CLIPS
         assert made.expected == pytest.approx(made.wrong, rel=0.15)
@@ -50,7 +56,7 @@ def test_the_draws_expect_as_many_errors_as_labels_show(asr: AsrModel):
 
 
 def test_it_is_saved_with_the_model_and_used_where_no_other_is_set(asr: AsrModel, tmp_path: Path):
-    made = calibrate_draws(asr, CLIPS, drawn_at(asr, 1.0))
+    made = calibrate_draws(asr, labelled(CLIPS, drawn_at(asr, 1.0)))
     assert made is not None
     assert made.value != UNCALIBRATED
     save_asr(asr, tmp_path / "saved")
@@ -68,7 +74,7 @@ def test_it_is_saved_with_the_model_and_used_where_no_other_is_set(asr: AsrModel
 def test_too_few_clips_or_errors_leave_the_usual_temperature(many: bool, asr: AsrModel):
     rows = CLIPS if many else CLIPS[: FEWEST_CLIPS - 1]
     greedy = [output.text for output in transcribe(asr, rows, TranscribeSettings(draws=1))]
-    made = calibrate_draws(asr, rows, greedy if many else ["turn on the light"] * len(rows))
+    made = calibrate_draws(asr, labelled(rows, greedy if many else ["turn on the light"] * len(rows)))
     assert made is not None
     assert (made.value, made.expected, made.clips) == (UNCALIBRATED, None, len(rows))
     assert (made.wrong == 0) == many
@@ -84,12 +90,12 @@ def test_what_is_no_temperature_in_a_file_counts_as_none(written: object, asr: A
 def test_draws_of_a_ctc_model_need_no_temperature():
     asr = tiny_asr()
     assert draw_temperature(asr) == 1.0
-    assert calibrate_draws(asr, CLIPS, ["turn on the light"] * len(CLIPS)) is None
+    assert calibrate_draws(asr, labelled(CLIPS, ["turn on the light"] * len(CLIPS))) is None
 
 
 def test_numbers_that_are_spelled_otherwise_are_no_errors(asr: AsrModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("training.asr.draw_temperature.token_text", lambda asr, tokens: "twelve ounces")
-    made = calibrate_draws(asr, CLIPS[:FEWEST_CLIPS], ["12 ounces"] * FEWEST_CLIPS)
+    made = calibrate_draws(asr, labelled(CLIPS[:FEWEST_CLIPS], ["12 ounces"] * FEWEST_CLIPS))
     assert made is not None
     assert made.wrong == 0
 
@@ -97,5 +103,5 @@ def test_numbers_that_are_spelled_otherwise_are_no_errors(asr: AsrModel, monkeyp
 def test_the_same_labels_give_the_same_temperature(asr: AsrModel):
     texts = drawn_at(asr, 0.8)
     order = np.random.default_rng(0).permutation(len(CLIPS))
-    first = calibrate_draws(asr, CLIPS, texts)
-    assert calibrate_draws(asr, [CLIPS[row] for row in order], [texts[row] for row in order]) == first
+    rows = labelled(CLIPS, texts)
+    assert calibrate_draws(asr, [rows[row] for row in order]) == calibrate_draws(asr, rows)
