@@ -207,5 +207,7 @@ def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
     kind = EXAMPLES.get(title.rpartition(" ")[2])
     if kind is not None and "examples" in document:
         document["examples"] = f"{document['examples']} {kind}"
-    shown = {key: SHOWN[key](value) if key in SHOWN and (value or value == 0) else value for key, value in document.items()}
+    shown = {
+        key: SHOWN[key](value) if key in SHOWN and (value or value == 0) else value for key, value in document.items()
+    }
     return {words.get(key, key.replace("_", " ")): value for key, value in shown.items()}
