@@ -320,9 +320,8 @@ def retrain(
     print(text, end="")
     if document.get("decision") == "indicative":
         version = f"{kind}/{document['version']}"
-        print(
-            f"next: earmark compare {kind}/champion {version}; to use it now: earmark promote {version} --force --why TEXT"
-        )
+        use = f"earmark promote {version} --force --why TEXT"
+        print(f"next: earmark compare {kind}/champion {version}; to use it now: {use}")
 
 
 @app.command()
