@@ -220,8 +220,7 @@ def _language_model(file: Path, dictionary: Any) -> Any:
         with _without_stderr():  # KenLM draws a bar
             return KenLM(str(file), dictionary)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
-        raise SettingsError(f"language model {file.name} can't be read: {reason}; give an ARPA file") from error
+        raise SettingsError(f"language model {file.name} can't be read; give another ARPA file") from error
 
 
 @contextlib.contextmanager
