@@ -26,6 +26,7 @@ from corpus import plugins
 from corpus.errors import SettingsError
 from corpus.importing.column_mapping import ImportSettings
 from corpus.ingest.ingest import IngestSettings
+from corpus.paths import expanded
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
@@ -204,7 +205,7 @@ class Settings(BaseModel):
     @property
     def home(self) -> Path:
         """Return EARMARK_HOME as an absolute path."""
-        return self.corpus.home.expanduser().resolve()
+        return expanded(self.corpus.home).resolve()
 
     @property
     def inbox(self) -> Path:

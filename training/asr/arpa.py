@@ -138,18 +138,21 @@ def _counts(lines: Iterator[tuple[int, str]], name: str) -> tuple[list[int], tup
 
 def _expect(line: str, mark: str, name: str, number: int) -> None:
     if line != mark:
-        raise _wrong(name, number, f"is not {mark}, as the counts after \\data\\ would have it")
+        raise _wrong(name, number, f"is not {mark}, which the counts after \\data\\ let expect")
 
 
 def _row(line: str, order: int, name: str, number: int) -> tuple[Ngram, float, float]:
     """Return the n-gram of a line, its probability and its back-off weight."""
+    if line.startswith("\\"):
+        raise _wrong(name, number, f"comes before the last of the {order}-grams that \\data\\ counts")
     cells = [cell for cell in line.replace("\t", " ").split(" ") if cell]
     try:
         prob, backoff = float(cells[0]), 10.0 ** float(cells[order + 1]) if len(cells) > order + 1 else 1.0
     except (ValueError, IndexError, OverflowError):
         prob, backoff = math.nan, 1.0
     if not (prob <= 0.0 and math.isfinite(backoff) and order < len(cells) <= order + 2):
-        raise _wrong(name, number, f"is not the base 10 logarithm of a probability, at most 0, and {order} words")
+        wanted = f"the base 10 logarithm of a probability, {order} words"
+        raise _wrong(name, number, f"is not one of the {order}-grams: {wanted}, at most a back-off weight")
     return tuple(cells[1 : order + 1]), 10.0**prob, backoff
 
 
