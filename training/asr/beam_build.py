@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from corpus.errors import SettingsError
 from corpus.paths import expanded
+from corpus.settings import MOST_ROWS
 from corpus.text import normalise
 from training.asr.arpa import read_arpa, to_arpa, with_normal_words
 from training.asr.common_words import COMMON_WORDS
@@ -58,10 +59,10 @@ class BeamBuildSettings(BeamSettings):
     lm: Path | None = None
     words: Literal["english"] | Path | None = None
     texts: Literal["english"] | Path | None = None
-    texts_weight: float = Field(default=1.0, gt=0.0)
+    texts_weight: float = Field(default=1.0, gt=0.0, le=1e6)
     phrases: Path | None = None
     order: int = Field(default=MAX_ORDER, ge=2, le=MAX_ORDER)
-    min_speakers: int = Field(default=2, ge=1)
+    min_speakers: int = Field(default=2, ge=1, le=MOST_ROWS)
 
     @field_validator("lm", "words", "texts", "phrases", mode="before")
     @classmethod

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
 from corpus.paths import expanded
+from corpus.settings import MOST_SECONDS
 from corpus.storage.durable_write import link_new, sync
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class TrackingSettings(BaseModel):
     artifact_root: str | None = None
     experiment: str = Field(default="earmark", min_length=1)
     model_prefix: str = Field(default="earmark", pattern=r"^[A-Za-z0-9_-]+$")
-    system_seconds: float = Field(default=5.0, ge=0)
+    system_seconds: float = Field(default=5.0, ge=0, le=MOST_SECONDS)
 
 
 LONGEST_TEXT = 4000
