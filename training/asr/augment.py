@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records.base import Floats
 
@@ -47,6 +47,13 @@ class AugmentSettings(BaseModel):
     time_width: float = Field(0.05, ge=0, le=1)
     mel_masks: int = Field(2, ge=0, le=1000)
     mel_width: int = Field(12, ge=0, le=10_000)
+
+    @field_validator("noise_snr_db")
+    @classmethod
+    def _range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the first of the two is above the second; give the lower ratio first")
+        return value
 
 
 def vary_clip(samples: Floats, sample_rate: int, settings: AugmentSettings, rng: np.random.Generator) -> Floats:

@@ -43,7 +43,8 @@ class BeamBuildSettings(BeamSettings):
         word_score: Added for each word; above 0 more and shorter words are written.
         unknown_score: Added for each word that is not in the lexicon.
         phrase_boost: Added where a phrase of `phrases` begins.
-        lm: Language model, an ARPA file, also with gzip; null: one is built from the labels and from what follows.
+        lm: Language model, a whole ARPA file of order 2 to 6; null: one is built from the labels and from what follows.
+            This file and the next ones are UTF-8, also with gzip, and a word has at most 100 letters.
         words: Word list, a word a line, with a tab and its frequency where it is known; `english`: some 1,000 frequent
             words that come with earmark.
         texts: Further texts, one a line, such as transcripts of another corpus; `english`: some 360 commands to a

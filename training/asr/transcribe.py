@@ -54,7 +54,7 @@ class TranscribeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    draws: int = Field(16, ge=1, le=10_000)
+    draws: int = Field(16, ge=1, le=1000)
     top_p: float = Field(1.0, gt=0, le=1)
     temperature: float | None = Field(None, gt=0, le=100)
     batch_seconds: float = Field(60.0, gt=0, le=100_000)
