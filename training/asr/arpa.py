@@ -145,7 +145,8 @@ def _row(line: str, order: int, name: str, number: int) -> tuple[Ngram, float, f
     """Return the n-gram of a line, its probability and its back-off weight."""
     if line.startswith("\\"):
         raise _wrong(name, number, f"comes before the last of the {order}-grams that \\data\\ counts")
-    cells = [cell for cell in line.replace("\t", " ").split(" ") if cell]
+    # words of others may have rare spaces inside
+    cells = line.split() if line.isascii() else [cell for cell in line.replace("\t", " ").split(" ") if cell]
     try:
         prob, backoff = float(cells[0]), 10.0 ** float(cells[order + 1]) if len(cells) > order + 1 else 1.0
     except (ValueError, IndexError, OverflowError):

@@ -68,7 +68,7 @@ class BeamBuildSettings(BeamSettings):
     @field_validator("lm", "words", "texts", "phrases", mode="before")
     @classmethod
     def _not_empty(cls, value: object) -> object:
-        if value == "":
+        if value == "" or not isinstance(value, str | Path | None):
             raise ValueError("it names no file; give one, or null for none")
         return value
 

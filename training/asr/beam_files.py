@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from corpus.errors import SettingsError
 from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
@@ -60,9 +61,12 @@ def read_decoder(folder: Path) -> DecoderFiles | None:
     try:
         settings = BeamSettings.model_validate_json(read_text(source / SETTINGS))
         arpa = read_text(source / LANGUAGE_MODEL)
-    except (SettingsError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {reason}") from error
+    except SettingsError as error:
+        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ": ".join([SETTINGS, *map(str, first["loc"]), first["msg"][:200]])
+        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {what}") from error
     try:
         phrases = read_phrases(source / PHRASES, limited=False) if (source / PHRASES).exists() else []
         of_locales = phrase_files(source / OF_LOCALES) if (source / OF_LOCALES).exists() else {}

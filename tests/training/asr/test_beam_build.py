@@ -145,9 +145,11 @@ def test_long_words_of_labels_and_examples_are_unknown_ones(tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_empty_name_says_that_no_file_is_named(name):
-    with pytest.raises(ValueError, match="it names no file; give one, or null for none"):
-        BeamBuildSettings.model_validate({name: ""})
+@pytest.mark.parametrize("wrong", ["", 5, False, ["lamp"]])
+def test_what_is_no_name_of_a_file_is_refused(name, wrong):
+    with pytest.raises(ValueError, match="it names no file; give one, or null for none") as caught:
+        BeamBuildSettings.model_validate({name: wrong})
+    assert [each["loc"] for each in caught.value.errors()] == [(name,)]
 
 
 def test_the_digest_follows_the_contents_of_the_files_and_the_decoder(tmp_path):

@@ -224,8 +224,10 @@ def test_a_decoder_that_can_not_be_read_is_an_error_that_names_the_model(folder,
     (copy / DECODER / name).unlink()
     if content is not None:
         (copy / DECODER / name).write_text(content)
-    with pytest.raises(SettingsError, match=r"asr|lm\.arpa"):
+    with pytest.raises(SettingsError, match=r"asr|lm\.arpa") as caught:
         load_asr(copy)
+    assert ("beam.json: width: " in str(caught.value)) == (content == '{"width": 0}')
+    assert "\n" not in str(caught.value)
 
 
 def test_words_that_are_too_long_are_left_out_of_the_lexicon(folder):
