@@ -13,6 +13,7 @@ from typing import IO
 
 from corpus.errors import HomeBusy
 from corpus.handle import make_home
+from corpus.paths import expanded
 from corpus.settings import CorpusSettings, places
 from corpus.storage.postgres_lock import hold_database
 
@@ -34,7 +35,7 @@ def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -
         Unreachable: the server does not answer.
     """
     holder = f"earmark {command} (process {os.getpid()} on {platform.node() or 'an unnamed machine'})"
-    home = settings.home.expanduser().resolve()
+    home = expanded(settings.home).resolve()
     url = places(settings).records_url
     with _hold_folder(home, holder, patience), hold_database(url, holder, patience):
         yield

@@ -54,12 +54,12 @@ class TranscribeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    draws: int = Field(16, ge=1)
+    draws: int = Field(16, ge=1, le=1000)
     top_p: float = Field(1.0, gt=0, le=1)
-    temperature: float | None = Field(None, gt=0)
-    batch_seconds: float = Field(60.0, gt=0)
+    temperature: float | None = Field(None, gt=0, le=100)
+    batch_seconds: float = Field(60.0, gt=0, le=100_000)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-    window: float | None = Field(None, ge=1)
+    window: float | None = Field(None, ge=1, le=3600)
 
 
 @dataclass(frozen=True, slots=True)
