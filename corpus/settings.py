@@ -9,6 +9,7 @@ from typing import Final, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records.base import Split
+from corpus.user_paths import expanded
 
 MOST_SEED: Final = 2**32 - 1
 """Highest seed of any setting: NumPy's and scikit-learn's older generators take 32 bits."""
@@ -65,11 +66,11 @@ class Places:
 
 def places(settings: CorpusSettings) -> Places:
     """Return the places of all stores, as absolute paths, with the defaults under `home` filled in."""
-    home = settings.home.expanduser().absolute()
+    home = expanded(settings.home).absolute()
     return Places(
         home=home,
         records_url=settings.records_url or f"sqlite:///{home / 'records.db'}",
         vault_url=settings.vault_url or f"sqlite:///{home / 'vault.db'}",
         content_url=settings.content_url or str(home / "content"),
-        key_file=(settings.key_file or home / "keys" / "kek").expanduser().absolute(),
+        key_file=expanded(settings.key_file or home / "keys" / "kek").absolute(),
     )

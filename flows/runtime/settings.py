@@ -29,6 +29,7 @@ from corpus.ingest.ingest import IngestSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
+from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.settings_layers import DEFAULT, changes, find_file, merged, origin_of, origins
 from sampling.budget import SamplingSettings
@@ -204,7 +205,7 @@ class Settings(BaseModel):
     @property
     def home(self) -> Path:
         """Return EARMARK_HOME as an absolute path."""
-        return self.corpus.home.expanduser().resolve()
+        return expanded(self.corpus.home).resolve()
 
     @property
     def inbox(self) -> Path:

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 
 from corpus.errors import SettingsError
 from corpus.text import normalise
+from corpus.user_paths import expanded
 from training.asr.arpa import read_arpa, to_arpa, with_normal_words
 from training.asr.common_words import COMMON_WORDS
 from training.asr.language_model import MAX_ORDER, UNKNOWN, build_ngrams
@@ -158,7 +159,7 @@ def files_digest(settings: BeamBuildSettings) -> str:
     """
     named = {name: file for name in FILES if (file := getattr(settings, name)) is not None}
     if (place := named.pop("phrases", None)) is not None:
-        of_folder = place.expanduser().is_dir()
+        of_folder = expanded(place).is_dir()
         named |= {f"phrases/{key}" if of_folder else "phrases": file for key, file in phrase_files(place).items()}
     whole = hashlib.sha256()
     for name, file in named.items():
@@ -191,7 +192,7 @@ def _text_of(file: Literal["english"] | Path, name: str) -> str:
 def _read(file: Path) -> str:
     """Return the text of a file, also of one that gzip made smaller."""
     try:
-        content = file.expanduser().read_bytes()
+        content = expanded(file).read_bytes()
         if content.startswith(BINARY):
             raise SettingsError(f"{file.name}: a binary of KenLM; give the ARPA file that it was made of")
         return (gzip.decompress(content) if content.startswith(GZIP) else content).decode("utf-8")

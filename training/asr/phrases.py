@@ -8,6 +8,7 @@ from typing import Final
 from corpus.errors import RecordError, SettingsError
 from corpus.locales import canonical_locale
 from corpus.text import normalise
+from corpus.user_paths import expanded
 
 ALL: Final = "all"
 """Name of the file with the phrases of every locale, and the key of these phrases."""
@@ -22,7 +23,7 @@ def phrase_files(place: Path) -> dict[str, Path]:
         SettingsError: there is no such file or folder, the folder is empty or can't be read, a file is not named as a
             locale, or two are named as the same one.
     """
-    place = place.expanduser()
+    place = expanded(place)
     if not place.exists():
         raise SettingsError(f"{place.name}: there is no such file or folder; check asr.beam.phrases")
     if not place.is_dir():

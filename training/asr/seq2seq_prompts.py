@@ -9,7 +9,7 @@ from typing import Final
 from corpus.errors import SettingsError
 from training.asr.model import AsrModel
 from training.asr.whisper_config import MULTILINGUAL
-from training.asr.whisper_tokens import LANGUAGE, UNTIMED
+from training.asr.whisper_tokens import LANGUAGE, UNTIMED, language_code
 
 TOKENS_PER_SECOND: Final = 20.0
 """Most tokens of a transcript per second of audio, enough for single letters; an untrained model may find no end."""
@@ -56,20 +56,27 @@ def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
     end = general.eos_token_id if general.eos_token_id is not None else config.eos_token_id
     if start is None or end is None:
         raise SettingsError(f"speech model {name}: generation_config.json needs decoder_start_token_id, eos_token_id")
-    ends = tuple(end) if isinstance(end, list | tuple) else (int(end),)
-    prefix = (int(start), *_language_and_task(asr, name))
-    special = {*asr.marks, int(start)}
+    ends = tuple(end) if isinstance(end, list | tuple) else (end,)
+    prefix = (start, *_language_and_task(asr, name))
+    for token in (*prefix, *ends):
+        if type(token) is not int or not 0 <= token < asr.vocab_size:
+            raise SettingsError(
+                f"speech model {name}: generation_config.json or config.json has the token {token}, and the model has "
+                f"the tokens 0 to {asr.vocab_size - 1}; restore them"
+            )
+    special = {*asr.marks, start}
     if config.pad_token_id is not None:
         special.add(int(config.pad_token_id))
     never = (special | set(general.suppress_tokens or ())) - set(ends)
+    first = set(general.begin_suppress_tokens or ()) - set(ends)
     places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
     most = next((int(place) for place in places if place), 512)
     return DecodingRules(
         prefix=prefix,
         ends=ends,
-        never=tuple(sorted(token for token in never if token < asr.vocab_size)),
+        never=tuple(sorted(token for token in never if 0 <= token < asr.vocab_size)),
         # end tokens are allowed first, since silence is an empty text and the model decides on that
-        never_first=tuple(sorted(set(general.begin_suppress_tokens or ()) - set(ends))),
+        never_first=tuple(sorted(each for each in first if 0 <= each < asr.vocab_size)),
         longest=most - len(prefix) - 1,
         no_speech=_no_speech(asr),
     )
@@ -95,8 +102,6 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
 
 def _language(asr: AsrModel, name: str, untimed: int) -> int:
     """Return the token of the language that is set: by its code, its name in English, or its token."""
-    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
     general = asr.model.generation_config
     languages = getattr(general, "lang_to_id", None)
     if not languages:  # they stand before <|notimestamps|>, and there are some 100 of them
@@ -105,8 +110,8 @@ def _language(asr: AsrModel, name: str, untimed: int) -> int:
         languages = {
             token: place for token, place in zip(names, before, strict=True) if LANGUAGE.fullmatch(token or "")
         }
-    wanted = str(getattr(general, "language", None) or getattr(asr.tokenizer, "language", None) or "").lower()
-    token = wanted if wanted in languages else f"<|{TO_LANGUAGE_CODE.get(wanted, wanted)}|>"
+    wanted = str(getattr(general, "language", None) or getattr(asr.tokenizer, "language", None) or "")
+    token = f"<|{language_code(wanted)}|>"
     if token not in languages:
         raise SettingsError(
             f"speech model {name}: it has several languages{f' and no {wanted}' if wanted else ''}; set one, such as "

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
 from corpus.storage.durable_write import link_new, sync
+from corpus.user_paths import expanded
 
 if TYPE_CHECKING:
     from mlflow.tracking.client import MlflowClient
@@ -149,7 +150,7 @@ def without_password(text: str) -> str:
 
 
 def _folder(home: Path) -> Path:
-    return home.expanduser().resolve() / "mlflow"
+    return expanded(home).resolve() / "mlflow"
 
 
 def _bind_process(uri: str) -> None:
@@ -234,7 +235,7 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
         if root is None and settings.uri is None:
             root = (_folder(home) / "artifacts").as_uri()
         elif root is not None and "://" not in root:
-            root = Path(root).expanduser().resolve().as_uri()
+            root = expanded(root).resolve().as_uri()
         try:
             return str(client.create_experiment(settings.experiment, artifact_location=root))
         except MlflowException as error:
