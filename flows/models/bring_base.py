@@ -252,7 +252,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise Damaged(f"base: {path.name} can't be read; restore it") from None
+        raise Damaged(f"base {path.parent}: {path.name} can't be read; restore it") from None
     return found if isinstance(found, dict) else {}
 
 

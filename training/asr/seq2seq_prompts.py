@@ -56,14 +56,8 @@ def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
     end = general.eos_token_id if general.eos_token_id is not None else config.eos_token_id
     if start is None or end is None:
         raise SettingsError(f"speech model {name}: generation_config.json needs decoder_start_token_id, eos_token_id")
-    ends = tuple(end) if isinstance(end, list | tuple) else (end,)
-    prefix = (start, *_language_and_task(asr, name))
-    for token in (*prefix, *ends):
-        if type(token) is not int or not 0 <= token < asr.vocab_size:
-            raise SettingsError(
-                f"speech model {name}: generation_config.json or config.json has the token {token}, and the model has "
-                f"the tokens 0 to {asr.vocab_size - 1}; restore them"
-            )
+    ends = tuple(_known(asr, name, each) for each in (end if isinstance(end, list | tuple) else (end,)))
+    prefix = (_known(asr, name, start), *_language_and_task(asr, name))
     special = {*asr.marks, start}
     if config.pad_token_id is not None:
         special.add(int(config.pad_token_id))
@@ -89,14 +83,15 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
     """
     general, found = asr.model.generation_config, []
     untimed = getattr(general, "no_timestamps_token_id", None)
-    untimed = _token(asr, UNTIMED) if untimed is None else int(untimed)
+    untimed = _token(asr, UNTIMED) if untimed is None else untimed
     if untimed is None:
         return []
+    untimed = _known(asr, name, untimed)
     multilingual = getattr(general, "is_multilingual", None)
     if asr.vocab_size >= MULTILINGUAL if multilingual is None else multilingual:
         found.append(_language(asr, name, untimed))
         task = (getattr(general, "task_to_id", None) or {}).get(TASK, _token(asr, f"<|{TASK}|>"))
-        found += [] if task is None else [int(task)]
+        found += [] if task is None else [_known(asr, name, task)]
     return [*found, untimed]
 
 
@@ -117,7 +112,21 @@ def _language(asr: AsrModel, name: str, untimed: int) -> int:
             f"speech model {name}: it has several languages{f' and no {wanted}' if wanted else ''}; set one, such as "
             "en, as `language` in a copy of its folder's generation_config.json"
         )
-    return int(languages[token])
+    return _known(asr, name, languages[token])
+
+
+def _known(asr: AsrModel, name: str, token: object) -> int:
+    """Return a token that a configuration names.
+
+    Raises:
+        SettingsError: the model does not have it.
+    """
+    if isinstance(token, int) and 0 <= token < asr.vocab_size:
+        return token
+    raise SettingsError(
+        f"speech model {name}: generation_config.json or config.json has the token {token}, and the model has the "
+        f"tokens 0 to {asr.vocab_size - 1}; restore them"
+    )
 
 
 def _token(asr: AsrModel, name: str) -> int | None:
