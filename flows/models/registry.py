@@ -61,8 +61,8 @@ class Base:
 
         if files_differ(self.folder, self.digest):
             raise Damaged(
-                f"the base {self.kind}/{self.version} is not what was registered, or it is missing; restore "
-                f"{self.folder}, or take another with earmark base use"
+                f"the base {self.kind}/{self.version} is not what was registered, or it is missing; "
+                "earmark doctor --repair restores it where there is a copy, or take another with earmark base use NAME"
             )
         return self
 

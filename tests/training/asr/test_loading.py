@@ -11,15 +11,11 @@ from corpus.errors import Damaged, EarmarkError, SettingsError
 from corpus.records.predictions import ASR_COLUMNS
 from tests.training.families import family_folder
 from tests.training.tiny import TEXTS, tiny_asr, tiny_asr_folder, tone_clip
-from training.asr.arpa import to_arpa
-from training.asr.beam_files import write_decoder
 from training.asr.ctc import frame_posteriors, output_frames
-from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import MAX_EMBEDDING, token_text, unit_embedding
 from training.asr.seq2seq_prompts import decoding_rules
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
-from training.asr.word_beam import BeamSettings, DecoderFiles
 from training.loop.model_files import replaced_folder, weights_digest
 
 
@@ -196,13 +192,6 @@ def test_tokens_that_are_never_written_and_that_the_model_does_not_have_change_n
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: [-1, 266, 10**6]}))
     assert decoding_rules(load_asr(folder)) == decoding_rules(asr)
     assert best_texts(load_asr(folder), clips) == before
-
-
-def test_a_decoder_beside_a_model_that_takes_none_is_named(tmp_path):
-    folder = family_folder("whisper", tmp_path)
-    write_decoder(folder, DecoderFiles(BeamSettings(), to_arpa(build_ngrams([("turn it on", 1.0)])), (), {}))
-    with pytest.raises(SettingsError, match=r"asr: it has a decoder, .*remove its folder `decoder`"):
-        load_asr(folder)
 
 
 def test_a_hub_id_needs_its_revision(tmp_path):
