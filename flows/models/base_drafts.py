@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,8 @@ def base_draft(home: Path) -> Iterator[Path]:
         draft = temporary_name(place / "draft")
         draft.mkdir()
         lock = (draft / LOCK).open("a+")
-        try_lock(lock)
+        while not try_lock(lock):  # a doctor looks at it for a moment
+            time.sleep(0.01)
     try:
         with lock:
             yield draft
