@@ -229,7 +229,7 @@ def test_misshapen_weights_are_named(tmp_path):
     save_intent(tiny_intent(), tmp_path / "intent")
     path = tmp_path / "intent" / "config.json"
     config = json.loads(path.read_text())
-    config["encoder"]["intermediate_size"] += 8
+    config["encoder"]["hidden_dim"] += 8
     path.write_text(json.dumps(config))
     with pytest.raises(Damaged, match=r"weights are missing or misshapen, such as [\w.]+$"):
         load_intent(tmp_path / "intent")
