@@ -8,8 +8,8 @@ from typing import Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.paths import expanded
 from corpus.records.base import Split
+from corpus.user_paths import expanded
 
 MOST_SEED: Final = 2**32 - 1
 """Highest seed of any setting: NumPy's and scikit-learn's older generators take 32 bits."""

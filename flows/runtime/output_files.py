@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from corpus.errors import UsageError
-from corpus.paths import expanded
 from corpus.storage.durable_write import write_file
+from corpus.user_paths import expanded
 
 MARK: Final = "made by earmark"
 """Stands at the beginning of each file that a command writes where a person says; such a file may be replaced."""

@@ -26,10 +26,10 @@ from corpus import plugins
 from corpus.errors import SettingsError
 from corpus.importing.column_mapping import ImportSettings
 from corpus.ingest.ingest import IngestSettings
-from corpus.paths import expanded
 from corpus.settings import MOST_DAYS, MOST_ROWS, MOST_SECONDS, CorpusSettings
 from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
+from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.settings_layers import DEFAULT, changes, find_file, merged, origin_of, origins
 from sampling.budget import SamplingSettings

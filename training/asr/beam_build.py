@@ -13,9 +13,9 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from corpus.errors import SettingsError
-from corpus.paths import expanded
 from corpus.settings import MOST_ROWS
 from corpus.text import normalise
+from corpus.user_paths import expanded
 from training.asr.arpa import read_arpa, to_arpa, with_normal_words
 from training.asr.common_words import COMMON_WORDS
 from training.asr.language_model import MAX_ORDER, UNKNOWN, NgramModel, build_ngrams

@@ -7,8 +7,8 @@ from typing import Final
 
 from corpus.errors import RecordError, SettingsError
 from corpus.locales import canonical_locale
-from corpus.paths import expanded
 from corpus.text import normalise
+from corpus.user_paths import expanded
 from training.asr.text_files import check_words, read_text
 
 ALL: Final = "all"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from corpus.errors import SettingsError
-from corpus.paths import expanded
+from corpus.user_paths import expanded
 
 GZIP: Final = b"\x1f\x8b"
 BINARY: Final = b"mmap lm http://kheafield.com/code"

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
-from corpus.paths import expanded
 from corpus.settings import MOST_SECONDS
 from corpus.storage.durable_write import link_new, sync
+from corpus.user_paths import expanded
 
 if TYPE_CHECKING:
     from mlflow.tracking.client import MlflowClient
@@ -236,7 +236,7 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
         if root is None and settings.uri is None:
             root = (_folder(home) / "artifacts").as_uri()
         elif root is not None and "://" not in root:
-            root = expanded(Path(root)).resolve().as_uri()
+            root = expanded(root).resolve().as_uri()
         try:
             return str(client.create_experiment(settings.experiment, artifact_location=root))
         except MlflowException as error:

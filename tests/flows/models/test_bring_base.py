@@ -69,7 +69,7 @@ def test_a_base_comes_with_its_decoder(tmp_path: Path):
     assert folder_digest(added.folder) == folder_digest(folder)
     assert add_base(home, str(folder)).already
     write_decoder(folder, replace(decoder, phrases=()))
-    with pytest.raises(Refused, match="another decoder"):
+    with pytest.raises(Refused, match="other files"):
         add_base(home, str(folder))
 
 

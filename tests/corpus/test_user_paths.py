@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import SettingsError
-from corpus.paths import expanded
+from corpus.user_paths import expanded
 
 
 def test_a_home_directory_is_filled_in_and_an_unknown_one_is_named(monkeypatch: pytest.MonkeyPatch):
