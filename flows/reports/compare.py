@@ -274,7 +274,7 @@ def _version_cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> Ver
     judging = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return VersionCost(
         labels=len(ids) - unlearned,
-        annotator_minutes=round(seconds / 60.0, 1) if seconds else None,
+        annotator_minutes=round(seconds / 60.0, 1) if seconds or not ids else None,
         training_seconds=training_seconds,
         speed=judging.speed,
     )
