@@ -140,7 +140,7 @@ def evaluations(settings: Settings) -> int:
 def judged_by_another_form(document: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison without what an evaluation of today gives anew.
 
-    That is the name of the normal form, speeds, and the WER with numbers alike. Minutes that no answer tells were 0 minutes.
+    That is the name of the normal form, speeds, and the WER with numbers alike. Unknown minutes were 0.
     """
     costs = [
         without(cost, "speed") | {"annotator_minutes": cost["annotator_minutes"] or None} for cost in document["cost"]
