@@ -12,6 +12,8 @@ from math import sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpus.settings import MOST_ROWS
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class DraftComparison:
@@ -39,9 +41,9 @@ class AnchoringSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    strength: float = Field(default=4.0, ge=0.0)
-    deviations: float = Field(default=1.0, ge=0.0)
-    newest: int = Field(default=2000, ge=0)
+    strength: float = Field(default=4.0, ge=0.0, le=1e6)
+    deviations: float = Field(default=1.0, ge=0.0, le=1000.0)
+    newest: int = Field(default=2000, ge=0, le=MOST_ROWS)
 
 
 def copy_rates(rows: Iterable[DraftComparison], settings: AnchoringSettings | None = None) -> dict[str, float]:

@@ -33,7 +33,7 @@ class WordErrorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rate: float = Field(default=0.05, gt=0.0, lt=0.5)
-    strength: float = Field(default=10.0, gt=0.0)
+    strength: float = Field(default=10.0, gt=0.0, le=1e6)
 
 
 def count_pairs(clips: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], tuple[int, float]]:

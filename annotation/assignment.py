@@ -67,13 +67,13 @@ class PeopleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     people: tuple[Person, ...] = ()
-    audit_answers: int = Field(default=2, ge=1)
-    other_answers: int = Field(default=1, ge=1)
-    most_answers: int = Field(default=3, ge=1)
+    audit_answers: int = Field(default=2, ge=1, le=1000)
+    other_answers: int = Field(default=1, ge=1, le=1000)
+    most_answers: int = Field(default=3, ge=1, le=1000)
     clips_per_shift: int = Field(default=600, ge=1, le=1000)
-    shift_hours: float = Field(default=9.0, gt=0.0)
+    shift_hours: float = Field(default=9.0, gt=0.0, le=168.0)
     gold_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    gold_answers: int = Field(default=2, ge=1)
+    gold_answers: int = Field(default=2, ge=1, le=1000)
 
     @field_validator("people")
     @classmethod

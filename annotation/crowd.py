@@ -18,6 +18,7 @@ from annotation.annotator_wer import TRUTH, WordErrorSettings, count_pairs, lear
 from annotation.dawid_skene import Confusions, DawidSkeneSettings, learn_confusions
 from annotation.latest_answers import latest_answers
 from corpus.records.annotations import Annotation, Label
+from corpus.settings import MOST_ROWS
 
 VERDICTS = 5
 """Number of verdicts without `help`."""
@@ -45,7 +46,7 @@ class CrowdSettings(BaseModel):
     transcripts: WordErrorSettings = WordErrorSettings()
     anchoring: AnchoringSettings = AnchoringSettings()
     careless_below: float = Field(default=0.7, ge=0.0, le=1.0)
-    careless_answers: int = Field(default=8, ge=1)
+    careless_answers: int = Field(default=8, ge=1, le=MOST_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,10 @@ class DawidSkeneSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     accuracy: float = Field(default=0.9, gt=0.0, lt=1.0)
-    strength: float = Field(default=4.0, ge=0.0)
-    row_strength: float = Field(default=4.0, ge=0.0)
-    rounds: int = Field(default=50, ge=1)
-    tolerance: float = Field(default=1e-6, gt=0.0)
+    strength: float = Field(default=4.0, ge=0.0, le=1e6)
+    row_strength: float = Field(default=4.0, ge=0.0, le=1e6)
+    rounds: int = Field(default=50, ge=1, le=10_000)
+    tolerance: float = Field(default=1e-6, gt=0.0, le=1.0)
 
 
 @dataclass(frozen=True, slots=True)

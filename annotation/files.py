@@ -138,7 +138,7 @@ class ReadSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    max_line_bytes: int = Field(default=65_536, ge=1_024)
+    max_line_bytes: int = Field(default=65_536, ge=1_024, le=2**30)
 
 
 def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSettings | None = None) -> Parsed:

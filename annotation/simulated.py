@@ -19,7 +19,7 @@ from corpus.errors import UsageError
 from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import OTHER_INTENT, Verdict, digest
-from corpus.settings import MOST_SEED
+from corpus.settings import MOST_SECONDS, MOST_SEED
 from corpus.text import normalise_with_spans, words
 
 
@@ -66,9 +66,9 @@ class AnnotatorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     annotator_id: str = Field(default="simulated-1", max_length=128, pattern=ONE_LINE)
-    seconds_per_task: float = Field(default=4.0, ge=0.0)
-    seconds_per_audio_second: float = Field(default=1.5, ge=0.0)
-    seconds_per_word: float = Field(default=0.7, ge=0.0)
+    seconds_per_task: float = Field(default=4.0, ge=0.0, le=MOST_SECONDS)
+    seconds_per_audio_second: float = Field(default=1.5, ge=0.0, le=MOST_SECONDS)
+    seconds_per_word: float = Field(default=0.7, ge=0.0, le=MOST_SECONDS)
     time_noise: float = Field(default=0.15, ge=0.0, le=2.0)
     word_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     intent_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)

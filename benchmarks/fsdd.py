@@ -1,11 +1,13 @@
-"""Real speech: the default strategy against random choice with the same budget, night by night.
+"""Real speech: strategies against random choice with the same budget, night by night.
 
     python -m benchmarks.fsdd --corpus FOLDER --seeds 5 --out FOLDER
+    python -m benchmarks.fsdd --corpus FOLDER --rows 30 --test 80 --strategies default top random \
+        --set models.asr=FOLDER ... --out FOLDER
 
 The loop of `earmark demo --config fsdd` runs for each strategy and seed on a copy of one home. In that home the labels
 of two speakers are imported and the first models trained, so that all runs have the same ids, splits and starting
 models. The newest version of each night is judged on the corpus' own test split. With six speakers, the results are
-only indicative. An interrupted run continues.
+only indicative. A large base takes a smaller corpus. An interrupted run continues.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 import numpy as np
 
 STRATEGIES = ("default", "random")
+"""The last one is what the others are compared with."""
 
 
 def main() -> None:
@@ -31,19 +34,26 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help="the last one is what others must beat")
+    parser.add_argument("--rows", type=int, help="training rows of each speaker; all where it is not given")
+    parser.add_argument("--test", type=int, help="test rows; all where it is not given")
+    parser.add_argument(
+        "--set", dest="changes", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all runs"
+    )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     out = given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    start = out / "start"
+    start, changes = out / "start", tuple(given.changes)
+    corpus = given.corpus if given.rows is None else smaller(given.corpus, out / "corpus", given.rows, given.test)
     if not (start / "done").exists():
         shutil.rmtree(start, ignore_errors=True)
-        run_demo(start, given.corpus, nights=0)
+        run_demo(start, corpus, nights=0, settings=changes)
         (start / "done").touch()
-    jobs = [(strategy, seed) for seed in range(given.seeds) for strategy in STRATEGIES]
+    jobs = [(strategy, seed) for seed in range(given.seeds) for strategy in given.strategies]
     with ThreadPoolExecutor(given.processes) as pool:
-        reports = list(pool.map(lambda job: one_run(out, start, given.corpus, *job), jobs))
-    runs: dict[str, list[Any]] = {strategy: [] for strategy in STRATEGIES}
+        reports = list(pool.map(lambda job: one_run(out, start, corpus, changes, *job), jobs))
+    runs: dict[str, list[Any]] = {strategy: [] for strategy in given.strategies}
     for (strategy, _), report in zip(jobs, reports, strict=True):
         runs[strategy].append(report)
     summary = summarise(runs)
@@ -52,16 +62,32 @@ def main() -> None:
     plot(summary, out / "fsdd.png")
 
 
-def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> list[dict[str, Any]]:
+def smaller(corpus: Path, folder: Path, rows: int, test: int | None) -> Path:
+    """Write a part of a corpus, with as many training rows of each speaker and test rows of all; return its folder."""
+    folder.mkdir(exist_ok=True)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in ("train", "test"):
+        read = [json.loads(line) for line in (corpus / f"{name}.jsonl").read_text().splitlines()]
+        order = np.random.default_rng(0).permutation(len(read))
+        found[name] = [read[row] | {"audio": str((corpus / read[row]["audio"]).resolve())} for row in order]
+    speakers = {row["speaker"] for row in found["train"]}
+    kept = [row for each in sorted(speakers) for row in [r for r in found["train"] if r["speaker"] == each][:rows]]
+    for name, chosen in (("train", kept), ("test", found["test"][:test])):
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in chosen))
+    return folder
+
+
+def one_run(
+    out: Path, start: Path, corpus: Path, changes: tuple[str, ...], strategy: str, seed: int
+) -> list[dict[str, Any]]:
     """Return the nights of one strategy and seed."""
     report = out / f"{strategy}-{seed}.json"
     if not report.exists():
         home = out / f"{strategy}-{seed}"
         shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(start, home, ignore=shutil.ignore_patterns("prefect", "lock", "done"))
-        nights = run_demo(
-            home, corpus, nights=None, settings=(f"sampling.strategy={strategy}", f"sampling.seed={seed}")
-        )
+        own = (*changes, f"sampling.strategy={strategy}", f"sampling.seed={seed}")
+        nights = run_demo(home, corpus, nights=None, settings=own)
         report.write_text(json.dumps(nights))
         shutil.rmtree(home)
     return list(json.loads(report.read_text()))
@@ -81,7 +107,8 @@ def run_demo(home: Path, corpus: Path, nights: int | None, settings: tuple[str, 
 
 def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
     """Return by strategy and kind of model the rate after each night: mean over seeds, and by speaker."""
-    summary: dict[str, Any] = {"seeds": len(runs["default"]), "labels": labels_of(runs["default"][0])}
+    first, strategies = next(iter(runs.values())), list(runs)
+    summary: dict[str, Any] = {"seeds": len(first), "labels": labels_of(first[0]), "strategies": strategies}
     for strategy, seeds in runs.items():
         for kind in ("asr", "intent"):
             overall = np.array([[night[kind]["newest"]["all"]["value"] for night in nights] for nights in seeds])
@@ -100,9 +127,10 @@ def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
                 "by_speaker": by_name,
             }
     for kind in ("asr", "intent"):
-        pairs = [np.array(summary[f"{name} {kind}"]["by_seed"])[:, -1] for name in STRATEGIES]
-        difference = pairs[0] - pairs[1]
-        summary[f"difference {kind}"] = {"mean": float(difference.mean()), "by_seed": difference.tolist()}
+        last = {name: np.array(summary[f"{name} {kind}"]["by_seed"])[:, -1] for name in strategies}
+        for name in strategies[:-1]:
+            difference = last[name] - last[strategies[-1]]
+            summary[f"{name} difference {kind}"] = {"mean": float(difference.mean()), "by_seed": difference.tolist()}
     return summary
 
 
@@ -116,15 +144,17 @@ def show(summary: dict[str, Any]) -> None:
     for kind, label in (("asr", "WER"), ("intent", "intent accuracy")):
         print(f"{label} on the test split, mean [least, most] of {summary['seeds']} seeds, by number of labels")
         print("  labels   " + "".join(f"{count:>26}" for count in summary["labels"]))
-        for strategy in STRATEGIES:
+        strategies = summary["strategies"]
+        for strategy in strategies:
             row = summary[f"{strategy} {kind}"]
             cells = zip(row["mean"], row["low"], row["high"], strict=True)
             print(f"  {strategy:<9}" + "".join(f"{m:>12.1%} [{lo:.1%}, {hi:.1%}]".rjust(26) for m, lo, hi in cells))
-        for name in summary[f"default {kind}"]["by_speaker"]:
-            print(f"    {name:<10}" + "; ".join(_nights(summary, strategy, kind, name) for strategy in STRATEGIES))
-        difference = summary[f"difference {kind}"]
-        print(f"  default - random after the last night: {difference['mean']:+.1%}, by seed "
-              + " ".join(f"{d:+.1%}" for d in difference["by_seed"]))  # fmt: skip
+        for name in summary[f"{strategies[0]} {kind}"]["by_speaker"]:
+            print(f"    {name:<10}" + "; ".join(_nights(summary, strategy, kind, name) for strategy in strategies))
+        for strategy in strategies[:-1]:
+            difference = summary[f"{strategy} difference {kind}"]
+            print(f"  {strategy} - {strategies[-1]} after the last night: {difference['mean']:+.1%}, by seed "
+                  + " ".join(f"{d:+.1%}" for d in difference["by_seed"]))  # fmt: skip
 
 
 def _nights(summary: dict[str, Any], strategy: str, kind: str, name: str) -> str:
@@ -141,7 +171,7 @@ def plot(summary: dict[str, Any], path: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axis, (kind, label) in zip(axes, (("asr", "WER"), ("intent", "intent accuracy")), strict=True):
-        for strategy in STRATEGIES:
+        for strategy in summary["strategies"]:
             row = summary[f"{strategy} {kind}"]
             axis.plot(summary["labels"], row["mean"], "o-", label=strategy)
             axis.fill_between(summary["labels"], row["low"], row["high"], alpha=0.15)

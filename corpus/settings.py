@@ -9,9 +9,16 @@ from typing import Final, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records.base import Split
+from corpus.user_paths import expanded
 
 MOST_SEED: Final = 2**32 - 1
 """Highest seed of any setting: NumPy's and scikit-learn's older generators take 32 bits."""
+
+MOST_ROWS: Final = 1_000_000_000
+MOST_DAYS: Final = 100_000
+MOST_SECONDS: Final = 86_400.0
+"""Upper bounds of counts of rows, of days and of seconds: more than any honest use, less than what overflows a date or
+an integer of 64 bits."""
 
 
 class CorpusSettings(BaseModel):
@@ -37,9 +44,9 @@ class CorpusSettings(BaseModel):
     vault_url: str | None = None
     content_url: str | None = None
     key_file: Path | None = None
-    pack_bytes: int = Field(default=64 << 20, ge=1)
-    retention_days: int = Field(default=90, ge=1)
-    labelled_retention_days: int = Field(default=730, ge=1)
+    pack_bytes: int = Field(default=64 << 20, ge=1, le=2**40)
+    retention_days: int = Field(default=90, ge=1, le=MOST_DAYS)
+    labelled_retention_days: int = Field(default=730, ge=1, le=MOST_DAYS)
     split: dict[str, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
 
     @field_validator("split")
@@ -65,11 +72,11 @@ class Places:
 
 def places(settings: CorpusSettings) -> Places:
     """Return the places of all stores, as absolute paths, with the defaults under `home` filled in."""
-    home = settings.home.expanduser().absolute()
+    home = expanded(settings.home).absolute()
     return Places(
         home=home,
         records_url=settings.records_url or f"sqlite:///{home / 'records.db'}",
         vault_url=settings.vault_url or f"sqlite:///{home / 'vault.db'}",
         content_url=settings.content_url or str(home / "content"),
-        key_file=(settings.key_file or home / "keys" / "kek").expanduser().absolute(),
+        key_file=expanded(settings.key_file or home / "keys" / "kek").absolute(),
     )

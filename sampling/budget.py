@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from corpus import plugins
 from corpus.errors import SettingsError
 from corpus.locales import canonical_locale
-from corpus.settings import MOST_SEED
+from corpus.settings import MOST_ROWS, MOST_SEED
 from sampling.cohorts import CohortSettings
 from sampling.pool import Scores
 from sampling.requests import RequestSettings
@@ -48,19 +48,19 @@ class SamplingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strategy: str = "default"
-    clips: int | None = Field(default=None, ge=1)
-    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    clips: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    minutes: float | None = Field(default=None, gt=0, le=10_000_000, allow_inf_nan=False)
     max_fraction: float = Field(default=0.002, ge=0, le=1)
-    floor: int = Field(default=40, ge=0)
+    floor: int = Field(default=40, ge=0, le=MOST_ROWS)
     audit_share: float = Field(default=0.15, ge=0, le=1)
-    audit_target: int = Field(default=150, ge=0)
+    audit_target: int = Field(default=150, ge=0, le=MOST_ROWS)
     audit_share_while_few: float = Field(default=0.5, ge=0, le=1)
-    max_per_speaker: int = Field(default=3, ge=1)
+    max_per_speaker: int = Field(default=3, ge=1, le=MOST_ROWS)
     novel_share: float = Field(default=0.1, ge=0, le=1)
     slice_quotas: dict[str, dict[str, float]] = Field(default_factory=dict)
     cohorts: CohortSettings = CohortSettings()
     near_duplicate: float | None = Field(default=0.98, gt=0, le=1)
-    cold_start_labels: int = Field(default=20, ge=0)
+    cold_start_labels: int = Field(default=20, ge=0, le=MOST_ROWS)
     triage_below: float | None = Field(default=None, gt=0, le=1)
     requests: RequestSettings = RequestSettings()
     seed: int = Field(default=0, ge=0, le=MOST_SEED)

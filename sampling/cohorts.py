@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError
 from corpus.records.base import Floats, Strings
+from corpus.settings import MOST_ROWS
 from sampling.pool import Mask, Rows, Scores, codes
 
 SLICE: Final = "cohort"
@@ -42,10 +43,10 @@ class CohortSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     share: float = Field(default=0.1, ge=0, le=1)
-    min_rows: int = Field(default=15, ge=2)
-    min_speakers: int = Field(default=4, ge=2)
+    min_rows: int = Field(default=15, ge=2, le=MOST_ROWS)
+    min_speakers: int = Field(default=4, ge=2, le=MOST_ROWS)
     false_finds: float = Field(default=0.1, gt=0, lt=1)
-    prior_rows: float = Field(default=10.0, ge=0)
+    prior_rows: float = Field(default=10.0, ge=0, le=MOST_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

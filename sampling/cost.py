@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError, SettingsError
 from corpus.records.base import Ask, Strings
 from corpus.records.predictions import Predictions
+from corpus.settings import MOST_SECONDS
 from sampling.pool import Scores
 
 MIN_ROWS: Final = 20
@@ -31,9 +32,9 @@ class AskCost(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    base: float = Field(ge=0, allow_inf_nan=False)
-    per_second: float = Field(ge=0, allow_inf_nan=False)
-    per_token: float = Field(ge=0, allow_inf_nan=False)
+    base: float = Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    per_second: float = Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    per_token: float = Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)
 
     def seconds(self, durations: npt.ArrayLike, tokens: npt.ArrayLike) -> Scores:
         """Return the cost of each row, (N,) float64 [annotator seconds].

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError
 from corpus.records.base import Strings
+from corpus.settings import MOST_ROWS
 from sampling.pool import Scores
 
 MIN_VERSIONS: Final = 3
@@ -45,7 +46,7 @@ class StoppingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    labels: int = Field(default=100, ge=1)
+    labels: int = Field(default=100, ge=1, le=MOST_ROWS)
     least_gain: float = Field(default=0.005, ge=0, lt=1)
     confidence: float = Field(default=0.9, gt=0, lt=1)
 

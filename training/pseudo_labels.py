@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.base import Kind
 from corpus.records.predictions import Predictions
+from corpus.settings import MOST_ROWS
 
 
 class PseudoSettings(BaseModel):
@@ -29,8 +30,8 @@ class PseudoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(0.0, ge=0, le=1)
-    fade_labels: int = Field(500, ge=1)
-    most: int = Field(200, ge=0)
+    fade_labels: int = Field(500, ge=1, le=MOST_ROWS)
+    most: int = Field(200, ge=0, le=MOST_ROWS)
     max_doubt: float = Field(0.05, ge=0, le=1)
 
 

@@ -48,10 +48,10 @@ class ScoreSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     transcribe: TranscribeSettings = TranscribeSettings()
-    shard_size: int = Field(default=1000, ge=1)
-    chunk_seconds: float = Field(default=900.0, gt=0)
-    text_tokens: int = Field(default=4096, ge=1)
-    dropout_passes: int = Field(default=0, ge=0)
+    shard_size: int = Field(default=1000, ge=1, le=1_000_000)
+    chunk_seconds: float = Field(default=900.0, gt=0, le=100_000)
+    text_tokens: int = Field(default=4096, ge=1, le=10_000_000)
+    dropout_passes: int = Field(default=0, ge=0, le=1000)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 

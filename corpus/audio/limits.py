@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.audio.resample import convertible
 from corpus.errors import AudioRefused
+from corpus.settings import MOST_SECONDS
 
 REMEDIES: Final = {
     "missing_file": "correct the name, or add the file",
@@ -43,12 +44,12 @@ class AudioSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    min_duration: float = Field(default=0.1, gt=0)
-    max_duration: float = Field(default=30.0, gt=0)
-    max_bytes: int = Field(default=10_000_000, gt=0)
+    min_duration: float = Field(default=0.1, gt=0, le=MOST_SECONDS)
+    max_duration: float = Field(default=30.0, gt=0, le=MOST_SECONDS)
+    max_bytes: int = Field(default=10_000_000, gt=0, le=2**40)
     max_channels: int = Field(default=2, ge=1, le=8)
-    min_rate: int = Field(default=8_000, gt=0)
-    max_rate: int = Field(default=48_000, gt=0)
+    min_rate: int = Field(default=8_000, gt=0, le=1_000_000)
+    max_rate: int = Field(default=48_000, gt=0, le=1_000_000)
     silent_peak: float = Field(default=5e-4, ge=0, lt=1)
     max_clipped: float = Field(default=0.1, gt=0, le=1)
 

@@ -51,7 +51,7 @@ class IngestSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     audio: AudioSettings = AudioSettings()
-    clock_skew: float = Field(default=300.0, ge=0)
+    clock_skew: float = Field(default=300.0, ge=0, le=10_000_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,12 @@ _USUAL: Final = {
     "wake": ("wake_word", "wakeword"),
     "slots": ("entities",),
 }
+_NEVER_GUESSED: Final = ("consent", "wake")
+"""Fields of which a wrong guess would do harm: what a customer agreed to, and whether the assistant was called."""
+
+_CLOSE: Final = 0.75
+"""How alike an unknown name and a field have to be, 1 for equal ones."""
+
 _OTHER_NAMES: Final = {name: field for field, names in _USUAL.items() for name in names}
 """The field that is meant by a usual name of another format."""
 
@@ -134,7 +140,8 @@ def _meant(name: object, absent: Sequence[str]) -> str:
     if not _shown(name):
         return ""
     usual = _OTHER_NAMES.get(str(name).lower())
-    near = [usual] if usual in absent else difflib.get_close_matches(str(name).lower(), absent, n=1)
+    guessed = [field for field in absent if field not in _NEVER_GUESSED]
+    near = [usual] if usual in absent else difflib.get_close_matches(str(name).lower(), guessed, n=1, cutoff=_CLOSE)
     return str(near[0]) if near else ""
 
 

@@ -46,7 +46,7 @@ class LabelledSettings(BaseModel):
 
     folder: Path | None = None
     start_speakers: tuple[str, ...] = ()
-    nights: int = Field(default=3, ge=1)
+    nights: int = Field(default=3, ge=1, le=10_000)
     first_night: date = date(2026, 11, 2)
     locale: Annotated[str, AfterValidator(canonical_locale)] = "en-US"
     device_type: str = "microphone"

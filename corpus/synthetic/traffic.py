@@ -58,9 +58,9 @@ class TrafficSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-    nights: int = Field(default=3, ge=1)
-    utterances_per_night: int = Field(default=400, ge=1)
-    speakers: int = Field(default=60, ge=2)
+    nights: int = Field(default=3, ge=1, le=10_000)
+    utterances_per_night: int = Field(default=400, ge=1, le=10_000_000)
+    speakers: int = Field(default=60, ge=2, le=10_000_000)
     drift_accents: float = Field(default=0.5, ge=0, le=1)
     doorbells: float = Field(default=0.5, ge=0, le=1)
     new_accents: tuple[str, ...] = ()

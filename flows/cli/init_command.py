@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from corpus.user_paths import expanded
 from flows.cli.options import Json, app
 from flows.runtime import console
 
@@ -115,7 +116,7 @@ def _override(home: Path) -> _Override | None:
     from flows.runtime.environment import from_environment, variable_of
 
     given = from_environment().get("corpus.home")
-    used = Path(given).expanduser().resolve() if given else home
+    used = expanded(given).resolve() if given else home
     return None if used == home else _Override(variable_of("corpus.home"), used)
 
 

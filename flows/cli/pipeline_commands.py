@@ -318,6 +318,10 @@ def retrain(
     pairs = {k: v for k, v in document.items() if not isinstance(v, dict)}
     console.show_pairs(title, worded(title, pairs | ({"all labels": account_text(account)} if account else {})))
     print(text, end="")
+    if document.get("decision") == "indicative":
+        version = f"{kind}/{document['version']}"
+        use = f"earmark promote {version} --force --why TEXT"
+        print(f"next: earmark compare {kind}/champion {version}; to use it now: {use}")
 
 
 @app.command()

@@ -18,11 +18,13 @@ from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
 from corpus.tables import models as store
+from corpus.user_paths import expanded
 from flows.models import registry
 from flows.models.aliases import mirror_registry
 from flows.models.model_check import check_base
 from flows.runtime import progress
 from flows.runtime.settings import ModelSettings
+from training.loop.base_facts import read_facts
 
 if TYPE_CHECKING:
     from training.tracking.store import Tracking, TrackingSettings
@@ -88,14 +90,14 @@ def use_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tra
         known = [each for each in store.versions(conn, kind) if each.origin == "base" and each.base == base]
     if not known:
         return _register_base(corpus, home, folder, kind, tracking)
-    _restore_files(folder, registry.located(home, known[-1].model_uri), base)
+    restore_files(folder, registry.located(home, known[-1].model_uri), base)
     with corpus.operation(operation_ids.use_base(kind), "register") as op:
         _move(op.conn, kind, known[-1].version)
         op.result = {"kind": kind, "version": known[-1].version, "base": True}
     return known[-1]
 
 
-def _restore_files(folder: Path, model_uri: str, digest: str) -> None:
+def restore_files(folder: Path, model_uri: str, digest: str) -> None:
     """Copy the files of a base from a folder to where it is registered, if those there are not of its digest.
 
     What is on another machine is left as it is.
@@ -114,14 +116,17 @@ def _restore_files(folder: Path, model_uri: str, digest: str) -> None:
 
 
 def other_bases(corpus: Corpus, home: Path, models: ModelSettings) -> list[str]:
-    """Return a line for each kind whose settings name another base than the home's; for previews."""
+    """Return a line for each kind whose settings name another base than the home's, or none that there is.
+
+    They are those with which a command that a person starts stops; for previews and the doctor.
+    """
     found = []
     for kind in registry.KINDS:
         with corpus.read() as conn:
             number = store.base_of_home(conn, kind)
             version = None if number is None else store.version(conn, kind, number)
-        if version is not None and _other(home, models, kind, version)[0] is not None:
-            found.append(_remedy(kind, models, version))
+        if version is not None and (line := _why_stop(home, models, kind, version)):
+            found.append(line)
     return found
 
 
@@ -146,18 +151,44 @@ def _ensure_base(
         _register_base(corpus, home, registry.base_folder(home, models, kind), kind, tracking)
         return []
     folder, why_not = _other(home, models, kind, version)
-    if why_not is not None and on_other == "switch":
-        raise why_not
+    if on_other == "switch":
+        if why_not is not None:
+            raise why_not
+        if folder is not None:
+            use_base(corpus, home, folder, kind, tracking)
+        return []
+    if on_other == "refuse" and (line := _why_stop(home, models, kind, version)):
+        raise Refused(line)
     if why_not is not None:
         return [f"{why_not}; the home goes on with its own base, {kind}/{version.version}"]
-    if folder is None:
-        return []
-    if on_other == "switch":
-        use_base(corpus, home, folder, kind, tracking)
-        return []
-    if on_other == "refuse":
-        raise Refused(_remedy(kind, models, version))
-    return [_remedy(kind, models, version)]
+    return [] if folder is None else [_remedy(kind, models, version)]
+
+
+def _why_stop(home: Path, models: ModelSettings, kind: Kind, version: ModelVersion) -> str:
+    """Return why a command that a person starts stops before it uses the home's base; "" where it does not."""
+    folder, why_not = _other(home, models, kind, version)
+    if folder is not None:
+        return _remedy(kind, models, version)
+    if why_not is None or _is_away(home, str(getattr(models, kind)), version):
+        return ""
+    return f"{why_not}; or set models.{kind} to null to stay with the base of this home, {kind}/{version.version}"
+
+
+def _is_away(home: Path, named: str, version: ModelVersion) -> bool:
+    """Return whether what the settings name may be the home's base, whose folder vanished or whose hub is away.
+
+    A name without a folder is a slip of the pen, unless it is the one that the home's base was added by.
+    """
+    from training.tracking.version_files import local_path
+
+    try:
+        if not registry.NAME.fullmatch(named):
+            return not expanded(named).exists()
+        place = local_path(registry.located(home, version.model_uri))
+        facts = None if place is None else read_facts(place)
+    except (EarmarkError, OSError):
+        return False
+    return facts is not None and facts.name == named
 
 
 def _other(
@@ -171,6 +202,8 @@ def _other(
         is_other = folder is not None and folder_digest(folder) != version.base
     except (SettingsError, RecordError) as error:
         return None, error
+    except OSError as error:
+        return None, SettingsError(f"models.{kind}: {getattr(models, kind)} can't be read ({error.strerror})")
     return (folder if is_other else None), None
 
 

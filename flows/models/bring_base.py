@@ -20,12 +20,16 @@ from typing import Any, Final
 
 from corpus.errors import Damaged, EarmarkError, Refused, UsageError
 from corpus.records.base import Kind
+from corpus.user_paths import expanded
 from flows.models import registry
 from flows.models.base_catalog import CatalogueEntry, entry_of
+from flows.models.base_drafts import LOCK, base_draft
 from flows.models.model_check import check_base
 from flows.runtime import progress
+from flows.runtime.lock import hold_bases
 from flows.runtime.results import Result
 from training.asr.beam_files import read_decoder, write_decoder
+from training.asr.whisper_tokens import language_code
 from training.loop.base_facts import (
     FILE,
     BaseFacts,
@@ -37,7 +41,8 @@ from training.loop.base_facts import (
     write_facts,
 )
 from training.loop.hub import ALLOWED_FILES, COMMIT, HUB_ID, hub_folder, licence_of
-from training.loop.model_files import replaced_folder, weights_digest
+from training.loop.model_files import put_in_place, sync_folder, weights_digest
+from training.tracking.version_files import files_differ, folder_digest
 
 WANTED: Final = (*ALLOWED_FILES, "replay.jsonl")
 """Files that are brought: those that are downloaded, and the replay sentences of an intent model of earmark."""
@@ -98,20 +103,27 @@ def add_base(
     """
     found = _source(source)
     chosen = name or found.name
-    if not registry.NAME.fullmatch(chosen) or chosen in WORDS:
+    if chosen in WORDS:
+        raise UsageError(
+            f"base {chosen}: this name is taken, the settings mean something else by it; give another --name"
+        )
+    if not registry.NAME.fullmatch(chosen):
         raise UsageError(f"base {chosen!r}: give --name a name of letters, digits, dots and dashes")
     place = registry.added_bases(home) / chosen
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with replaced_folder(place) as draft, _named(draft, place):
+    language = language_code(language) if language else None
+    with base_draft(home) as draft, _named(draft, place):
         _bring(found.folder, draft, language)
-        of_kind = kind or (found.entry.kind if found.entry else _kind_of(draft))
+        of_kind = kind or (found.entry.kind if found.entry else kind_of(draft))
         changed = _adapted(draft, chosen, of_kind, language)
         facts = _facts(found, chosen, of_kind, draft, language)
-        already = _is_there(place, draft, facts)
-        write_facts(facts, draft)
+        _refuse_other(place, draft, facts)
         with progress.track(f"checking {chosen}", None, "files"):
             check_base(draft, of_kind)
-    return AddedBase(facts, place, changed, already or None)
+        write_facts(facts, draft)
+        sync_folder(draft)
+        with hold_bases(home):
+            before = _put(draft, place, facts)
+    return AddedBase(before or facts, place, changed, before is not None or None)
 
 
 def _source(source: str) -> _Source:
@@ -124,7 +136,7 @@ def _source(source: str) -> _Source:
     entry = entry_of(source)
     if entry is not None and entry.hub_id is not None:
         return _of_hub(entry.hub_id, entry.commit, entry.name, entry)
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if folder.is_dir():
         return _Source(folder.resolve(), folder.resolve().name)
     hub_id, _, commit = source.partition("@")
@@ -149,9 +161,9 @@ def _named(draft: Path, place: Path) -> Iterator[None]:
     try:
         yield
     except EarmarkError as error:
-        if str(draft) not in str(error):
+        if draft.name not in str(error):
             raise
-        raise type(error)(str(error).replace(str(draft), place.name)) from None
+        raise type(error)(str(error).replace(str(draft), place.name).replace(draft.name, place.name)) from None
 
 
 def _bring(folder: Path, draft: Path, language: str | None) -> None:
@@ -184,7 +196,7 @@ def _converted(folder: Path, out: Path, language: str | None) -> Path:
     return out
 
 
-def _kind_of(folder: Path) -> Kind:
+def kind_of(folder: Path) -> Kind:
     """Return the kind of a model by its configuration: speech where transformers knows its family as such."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CTC_MAPPING_NAMES,
@@ -211,12 +223,13 @@ def _adapted(draft: Path, name: str, kind: Kind, language: str | None) -> tuple[
     languages = general.get("lang_to_id")
     known = sorted(token.strip("<|>") for token in languages) if isinstance(languages, dict) else []
     if known and general.get("is_multilingual", True):
-        wanted = language or str(general.get("language") or "").strip("<|>")
+        given = language_code(str(general.get("language") or ""))
+        wanted = language or given
         if not wanted:
             raise UsageError(f"base {name} knows {len(known)} languages: give --language, such as --language en")
         if wanted not in known:
             raise UsageError(f"base {name} does not know the language {wanted}; it knows {', '.join(known)}")
-        if wanted != general.get("language"):
+        if wanted != given:
             path.write_text(json.dumps({**general, "language": wanted, "task": "transcribe"}, indent=2) + "\n")
             changed.append(f"it writes {wanted}")
     tokens, path = _read(draft / "vocab.json"), draft / "tokenizer_config.json"
@@ -238,14 +251,17 @@ def _read(path: Path) -> Mapping[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise Damaged(f"base: {path.name} can't be read; restore it") from None
+    except (OSError, ValueError, RecursionError):
+        raise Damaged(f"base {path.parent}: {path.name} can't be read; restore it") from None
     return found if isinstance(found, dict) else {}
 
 
 def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | None) -> BaseFacts:
     """Return the facts on a base: of the catalogue, of an earlier addition, of the hub, and of its files."""
-    known = None if found.hub_id else read_facts(found.folder)
+    digest = weights_digest(draft)
+    known = None if found.hub_id else _facts_there(found.folder)
+    if known is not None and known.digest != digest:  # what a file says about other weights
+        known = None
     entry = found.entry or known
     if kind == "asr":
         from training.asr.base_defaults import safe_settings
@@ -259,7 +275,7 @@ def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | N
         kind=kind,
         source=found.hub_id or (known.source if known else f"folder {found.folder.name}"),
         commit=found.commit or (known.commit if known else None),
-        digest=weights_digest(draft),
+        digest=digest,
         licence=licence,
         family=family_of(draft),
         languages=(language,) if language else entry.languages if entry else (),
@@ -280,18 +296,44 @@ def _licence_in(card: Path) -> str:
     return named.group(1) if named else ""
 
 
-def _is_there(place: Path, draft: Path, facts: BaseFacts) -> bool:
-    """Return whether the same base has the name already.
+def _refuse_other(place: Path, draft: Path, facts: BaseFacts) -> bool:
+    """Return whether a base with the same files has the name already.
+
+    One whose weights are no longer those that were added is damaged, and may be replaced by what was added.
 
     Raises:
-        Refused: another base has it.
+        Refused: a base with other files has the name.
     """
-    before = None
+    if not place.exists():
+        return False
+    if not files_differ(place, folder_digest(draft)):
+        return True
+    before = _facts_there(place)
+    if before is None or before.digest != facts.digest or weights_digest(place) == before.digest:
+        raise Refused(
+            f"there is a base {facts.name} with other files; give another --name, or remove the folder {place} first"
+        )
+    return False
+
+
+def _put(draft: Path, place: Path, facts: BaseFacts) -> BaseFacts | None:
+    """Give the draft its name; where a base with the same files has it, leave them and return the facts on it.
+
+    Raises:
+        Refused: a base with other files has the name.
+    """
+    if not _refuse_other(place, draft, facts):
+        (draft / LOCK).unlink()
+        put_in_place(draft, place)
+        return None
+    before = _facts_there(place)
+    if before is None:
+        write_facts(facts, place)
+    return before or facts
+
+
+def _facts_there(place: Path) -> BaseFacts | None:
+    """Return the facts on the base that has a name, None where there are none that can be read."""
     with suppress(Damaged):
-        before = read_facts(place)
-    if place.is_dir() and before is not None:
-        if before.digest != facts.digest:
-            raise Refused(f"there is a base {facts.name} with other weights, of {before.source}; give another --name")
-        if read_decoder(place) != read_decoder(draft):
-            raise Refused(f"there is a base {facts.name} with another decoder; give another --name")
-    return before is not None
+        return read_facts(place)
+    return None

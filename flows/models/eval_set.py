@@ -125,7 +125,9 @@ def set_that_judges(corpus: Corpus, gate: PromotionSettings, kind: Kind, window:
         return audit
     if gate.judged_on == "held_out":
         raise UsageError("no held-out row is labelled yet; ingest labelled rows with `held_out`")
-    raise UsageError("no audit row is labelled yet; merge annotations first")
+    held_out = len(judging_rows(corpus, gate.model_copy(update={"judged_on": "held_out"}), kind))
+    beside = f", or judge by the {held_out} held-out rows: --set promotion.judged_on=held_out" if held_out else ""
+    raise UsageError(f"no audit row is labelled yet; merge the answers to audit rows first{beside}")
 
 
 def judging_rows(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> tuple[SnapshotRow, ...]:

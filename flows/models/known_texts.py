@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,6 +63,7 @@ class ChampionOnLabels(Result):
         waiting: version that learned from labels and waits for the gate to decide; None where none does.
         waiting_leads: whether that one is clearly better than the champion on the rows so far.
         waiting_errors: error of the champion and of that one on the rows so far; None where no rows judged both.
+        base: the base that versions learn from, where the champion is another base, from before that one was used.
     """
 
     kind: Kind
@@ -79,6 +80,7 @@ class ChampionOnLabels(Result):
     waiting_leads: bool = False
     waiting_errors: Sequence[float] | None = None
     error_numbers: float | None = None
+    base: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +134,24 @@ def champions_on_labels(corpus: Corpus, home: Path, gate: PromotionSettings) -> 
     any_rows = any(found.rows for found in clips.values())
     counts = _counted(corpus, home, champions, clips, gate.numbers) if any_rows else {}
     waiting = {kind: waiting_version(corpus, gate, kind) for kind in KINDS}
-    return {kind: _figures(champions[kind], clips[kind], counts.get(kind), waiting[kind]) for kind in KINDS}
+    bases = _bases_beside(corpus, champions)
+    return {
+        kind: replace(_figures(champions[kind], clips[kind], counts.get(kind), waiting[kind]), base=bases.get(kind))
+        for kind in KINDS
+    }
 
 
 def _champions(corpus: Corpus) -> dict[Kind, ModelVersion]:
     with corpus.read() as conn:
         numbers = {kind: store.alias(conn, kind, "champion") for kind in KINDS}
         return {kind: store.version(conn, kind, number) for kind, number in numbers.items() if number is not None}
+
+
+def _bases_beside(corpus: Corpus, champions: Mapping[Kind, ModelVersion]) -> dict[Kind, str]:
+    """Return the base in use of each kind whose champion is another base, which learned from nobody."""
+    with corpus.read() as conn:
+        bases = {kind: store.base_of_home(conn, kind) for kind, each in champions.items() if each.origin == "base"}
+    return {kind: base for kind, base in bases.items() if base is not None and base != champions[kind].version}
 
 
 def _labelled_clips(corpus: Corpus, champions: Mapping[Kind, ModelVersion]) -> dict[Kind, _Clips]:

@@ -15,6 +15,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from corpus.tables import models as store
+from corpus.user_paths import expanded
 from flows.runtime.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class Base:
 
         if files_differ(self.folder, self.digest):
             raise Damaged(
-                f"the base {self.kind}/{self.version} is not what was registered, or it is missing; restore "
-                f"{self.folder}, or take another with earmark base use"
+                f"the base {self.kind}/{self.version} is not what was registered, or it is missing; "
+                "earmark doctor --repair restores it where there is a copy, or take another with earmark base use NAME"
             )
         return self
 
@@ -98,9 +99,11 @@ def named_base(home: Path, settings: ModelSettings, kind: Kind) -> Path | None:
     """Return the folder of the base that the settings name; None where they name none.
 
     Raises:
-        SettingsError: there is no base of that name, no such folder, and no hub model of that id that can be had.
+        SettingsError: there is no base of that name, no such folder, and no hub model of that id that can be had; or
+            the folder holds no model.
     """
     from training.loop.hub import HUB_ID, hub_folder
+    from training.loop.model_files import check_model_folder
 
     given: str | None = getattr(settings, kind)
     if given is None:
@@ -108,9 +111,15 @@ def named_base(home: Path, settings: ModelSettings, kind: Kind) -> Path | None:
     if given == EMBEDDED:
         return BASES / kind
     added = [added_bases(home) / given] if NAME.fullmatch(given) else []
-    for folder in (*added, Path(given).expanduser()):
-        if folder.is_dir():
-            return folder.resolve()
+    try:
+        for folder in (*added, expanded(given)):
+            if folder.is_dir():
+                check_model_folder(folder)
+                return folder.resolve()
+    except SettingsError as error:
+        raise SettingsError(f"models.{kind}: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"models.{kind}: {given} can't be read ({error.strerror}); give another folder") from None
     if HUB_ID.fullmatch(given):
         return hub_folder(given, getattr(settings, f"{kind}_revision"), f"models.{kind}")
     raise SettingsError(

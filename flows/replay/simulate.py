@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.base import Floats
+from corpus.settings import MOST_ROWS
 from sampling.cost import CostModel
 from sampling.learning_curves import Curve
 from sampling.pool import Mask, Scores
@@ -40,14 +41,14 @@ class ReplaySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learner: str = "linear"
-    batch: int = Field(default=20, ge=1)
+    batch: int = Field(default=20, ge=1, le=MOST_ROWS)
     until: float = Field(default=0.97, gt=0, le=1)
     skew: Literal["none", "zipf"] = "none"
     label_noise: float = Field(default=0.0, ge=0, lt=1)
     rare: dict[str, float] = Field(default_factory=dict)
-    neighbours: int = Field(default=15, ge=0)
-    max_labels: int | None = Field(default=None, ge=1)
-    cold_start_labels: int = Field(default=20, ge=0)
+    neighbours: int = Field(default=15, ge=0, le=MOST_ROWS)
+    max_labels: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    cold_start_labels: int = Field(default=20, ge=0, le=MOST_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

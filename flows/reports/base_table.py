@@ -29,6 +29,9 @@ def show_bases(bases: Sequence[ListedBase]) -> None:
     ]
     headers = ("name", "kind", "licence", "size", "languages", "here", "from")
     console.show_table("bases", headers, rows, first_whole=True)
+    for each in bases:
+        if each.damaged:
+            print(f"{each.facts.name} is damaged: {each.note}")
     print("earmark base add NAME fetches and checks one, earmark base use NAME learns from it from now on")
 
 
@@ -51,7 +54,7 @@ def _state(base: ListedBase) -> str:
     version = f"{base.facts.kind}/{base.version}" if base.version else ""
     if base.in_use:
         return f"in use, {version}"
-    return version or ("yes" if base.added else "no")
+    return version or ("damaged" if base.damaged else "yes" if base.added else "no")
 
 
 def _pairs(facts: BaseFacts) -> dict[str, str]:

@@ -65,6 +65,12 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
     if not is_poor(found):
         return line
     remedy = REMEDIES[found.kind]
+    if found.base is not None and found.waiting is None:
+        base = f"{found.kind}/{found.base}"
+        return (
+            f"WARNING: {line}: {base} is the base that versions learn from now, and {name} is champion still; "
+            f"earmark promote {base} --force --why TEXT makes {base} champion"
+        )
     if found.waiting is not None:
         return f"WARNING: {line}: {_waiting(found, found.waiting)}"
     if found.named is not None and found.named <= NEARLY_NONE:
@@ -112,9 +118,8 @@ def _unknown(name: str, found: ChampionOnLabels) -> str:
     if found.learned:
         facts = [*facts, f"{found.learned} of which a champion learned from"]
     if found.unscored:
-        return (
-            f"{', '.join(facts)}, {found.unscored} not scored by the champions: run earmark score, then {name} is known"
-        )
+        unscored = f"{', '.join(facts)}, {found.unscored} not scored by the champions"
+        return f"{unscored}: run earmark score, then this line says how good {name} is"
     if found.clips < MIN_CLIPS:
         unseen = " that no champion learned from" if found.learned else ""
         missing = MIN_CLIPS - found.clips

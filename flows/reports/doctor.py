@@ -18,18 +18,19 @@ from corpus.tables import datasets, ingest_batches, inventory, orphans, utteranc
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
+from flows.models.base_drafts import left_drafts, sweep_drafts
+from flows.models.base_models import other_bases
 from flows.models.blocked_models import BlockedModel, blocked_models, replace_blocked
 from flows.models.inventory import inventory_of
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
-from flows.models.registry import KINDS
+from flows.models.registry import KINDS, base_to_learn_from
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.session import opened
-from flows.runtime.settings import Settings
+from flows.runtime.settings import ModelSettings, Settings
 from flows.tasks import task_folder, task_status
-from training.asr.finetune import AsrFinetuneSettings
 from training.tracking.store import TrackingSettings
 
 Counts: TypeAlias = dict[str, int]
@@ -46,8 +47,8 @@ class DoctorReport(Result):
         problems: one line each, with the remedy.
         repaired: how many items were removed, by kind; None without `repair`.
         orphans: what a repair would delete; None without `dry_run`.
-        replaced: champions and bases that can't be used in whose place a repair put another base or, with `dry_run`,
-            would; None without them.
+        replaced: champions and bases that can't be used, which a repair restored or in whose place it put another base
+            or, with `dry_run`, would; None without them.
         champions: how the champions do on labelled clips, by kind; no problem, however poorly. Empty where an audit
             chain is broken, since reading the texts adds a row to it.
     """
@@ -65,8 +66,8 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
 
     Args:
         settings: of the home.
-        repair: delete orphans and the unfinished files of killed runs, put a base that loads in place of a champion
-            that does not and learned from nobody, and make MLflow's aliases agree.
+        repair: delete orphans and the unfinished files of killed runs, restore damaged bases from copies, put a base
+            that loads in place of a champion that does not and learned from nobody, and make MLflow's aliases agree.
         dry_run: list as `orphans` and `replaced` what a repair would do, and do nothing.
         all_orphans: delete orphans however large their share is.
 
@@ -83,20 +84,22 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
             removed = orphans.sweep(corpus, max_share=max_share) | {
                 "work": work_folder.clear(places(settings.corpus).home)
             }
+            drafts = sweep_drafts(settings.home)
             task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
             from flows.models.aliases import mirror_registry
             from training.tracking.store import open_tracking
 
             tracking = open_tracking(settings.tracking, settings.home)
-            replaced = tuple(replace_blocked(corpus, settings.home, tracking))
+            replaced = tuple(replace_blocked(corpus, settings.home, settings.models, tracking))
             mirror_registry(corpus, tracking)
             removed |= {"models": len(replaced)} if replaced else {}
+            removed |= {"unfinished bases": drafts} if drafts else {}
             return replace(_check_all(corpus, settings), repaired=removed, replaced=replaced or None)
     with opened(settings, create=False) as corpus:
         report = _check_all(corpus, settings)
         if not dry_run:
             return report
-        blocked = tuple(each for each in blocked_models(corpus, settings.home) if each.repairable)
+        blocked = tuple(each for each in blocked_models(corpus, settings.home, settings.models) if each.repairable)
         return replace(report, orphans=tuple(orphans.orphans(corpus)), replaced=blocked or None)
 
 
@@ -108,11 +111,11 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "audit chains": lambda: _chains(corpus),
         "content": lambda: _content(corpus),
         "counts": lambda: _counts(corpus),
-        "models": lambda: _models(corpus, settings.home, settings.tracking),
+        "models": lambda: _models(corpus, settings.home, settings.models, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
-        "decoder": lambda: _decoder(settings.asr),
+        "decoder": lambda: _decoder(corpus, settings),
     }
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
@@ -156,16 +159,19 @@ def _inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> Found
     return {"former names": former}, []
 
 
-def _decoder(settings: AsrFinetuneSettings) -> Found:
-    """Check that what a decoder is built from is installed, and that its files can be read as what they should be."""
+def _decoder(corpus: Corpus, settings: Settings) -> Found:
+    """Check that a decoder can be built: it is installed, its files are what they should be, and the base takes it."""
     from training.asr.beam_build import FILES, check_files
+    from training.asr.beam_files import check_head
+    from training.asr.loading import head_of
     from training.asr.word_beam import check_installed
 
-    if settings.decoder != "beam":
+    if settings.asr.decoder != "beam":
         return {"sources": 0}, []
     check_installed()
-    check_files(settings.beam)
-    return {"sources": sum(getattr(settings.beam, name) is not None for name in FILES)}, []
+    check_files(settings.asr.beam)
+    check_head(head_of(base_to_learn_from(corpus, settings.home, settings.models, "asr").folder))
+    return {"sources": sum(getattr(settings.asr.beam, name) is not None for name in FILES)}, []
 
 
 def _chains(corpus: Corpus) -> Found:
@@ -203,8 +209,11 @@ def _counts(corpus: Corpus) -> Found:
     return recorded, problems
 
 
-def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> Found:
-    """Check that MLflow has the same versions and aliases, and that champions and bases load and are not tainted."""
+def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings: TrackingSettings) -> Found:
+    """Check that MLflow has the same versions and aliases, and that champions and bases load and are not tainted.
+
+    Also that the settings name the base of the home, or none, and that no killed command left a base unfinished.
+    """
     from flows.models.aliases import standing
     from training.tracking.aliases import registry_problems
     from training.tracking.store import open_tracking
@@ -222,7 +231,11 @@ def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> 
             problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
         problems += tainted_champions(conn)
-    return counts, [*problems, *(each.problem for each in blocked_models(corpus, home))]
+    problems += [each.problem for each in blocked_models(corpus, home, models)]
+    problems += other_bases(corpus, home, models)
+    if left := len(left_drafts(home)):
+        problems.append(f"{left} unfinished bases of killed commands are in the home; run earmark doctor --repair")
+    return counts, problems
 
 
 def _task_folder(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> Found:

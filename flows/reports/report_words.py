@@ -188,6 +188,7 @@ SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
     "digest": lambda found: found[:12],
     "wer_greedy": lambda found: f"{100 * found:.1f} %",
     "wer_beam": lambda found: f"{100 * found:.1f} %",
+    "dev_rows": lambda found: str(found) if found else "0: they are the defaults, and untried on your clips",
 }
 """How values of some keys are shown; an evaluation set by the first characters of its id, as in decisions."""
 
@@ -206,5 +207,7 @@ def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
     kind = EXAMPLES.get(title.rpartition(" ")[2])
     if kind is not None and "examples" in document:
         document["examples"] = f"{document['examples']} {kind}"
-    shown = {key: SHOWN[key](value) if key in SHOWN and value else value for key, value in document.items()}
+    shown = {
+        key: SHOWN[key](value) if key in SHOWN and (value or value == 0) else value for key, value in document.items()
+    }
     return {words.get(key, key.replace("_", " ")): value for key, value in shown.items()}

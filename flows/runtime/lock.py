@@ -9,12 +9,19 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from corpus.errors import HomeBusy
 from corpus.handle import make_home
 from corpus.settings import CorpusSettings, places
 from corpus.storage.postgres_lock import hold_database
+from corpus.user_paths import expanded
+
+BASES_LOCK: Final = "bases.lock"
+"""File in the home that is the lock of the names in its folder of bases."""
+
+BASES_PATIENCE: Final = 120.0
+"""How long to wait for the names of bases [s]; a process has them for the time of a rename and of a digest."""
 
 
 @contextlib.contextmanager
@@ -33,19 +40,36 @@ def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -
         HomeBusy: another live process has one of the locks.
         Unreachable: the server does not answer.
     """
-    holder = f"earmark {command} (process {os.getpid()} on {platform.node() or 'an unnamed machine'})"
-    home = settings.home.expanduser().resolve()
+    holder = _holder(command)
+    home = expanded(settings.home).resolve()
     url = places(settings).records_url
-    with _hold_folder(home, holder, patience), hold_database(url, holder, patience):
+    with _hold_folder(home, "lock", holder, patience), hold_database(url, holder, patience):
         yield
 
 
 @contextlib.contextmanager
-def _hold_folder(home: Path, holder: str, patience: float) -> Iterator[None]:
+def hold_bases(home: Path) -> Iterator[None]:
+    """Lock the names in the home's folder of bases until the block ends or the process dies.
+
+    It is no lock of the home: a base can be added while a night runs, and where there is no corpus yet.
+
+    Raises:
+        HomeBusy: another live process has the lock all the time.
+    """
+    with _hold_folder(home, BASES_LOCK, _holder("base add"), BASES_PATIENCE):
+        yield
+
+
+def _holder(command: str) -> str:
+    return f"earmark {command} (process {os.getpid()} on {platform.node() or 'an unnamed machine'})"
+
+
+@contextlib.contextmanager
+def _hold_folder(home: Path, lock: str, holder: str, patience: float) -> Iterator[None]:
     make_home(home)
-    with (home / "lock").open("a+") as file:
+    with (home / lock).open("a+") as file:
         until = time.monotonic() + patience
-        while not (locked := _try_lock(file)) and time.monotonic() < until:
+        while not (locked := try_lock(file)) and time.monotonic() < until:
             time.sleep(0.5)
         if not locked:
             file.seek(0)
@@ -57,7 +81,8 @@ def _hold_folder(home: Path, holder: str, patience: float) -> Iterator[None]:
         yield
 
 
-def _try_lock(file: IO[str]) -> bool:
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file until it is closed or the process dies; return whether no other process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,6 +10,7 @@ from typing import Final
 
 from corpus.errors import UsageError
 from corpus.storage.durable_write import write_file
+from corpus.user_paths import expanded
 
 MARK: Final = "made by earmark"
 """Stands at the beginning of each file that a command writes where a person says; such a file may be replaced."""
@@ -50,11 +51,11 @@ def output_place(path: Path, option: str, home: Path) -> Path:
         raise UsageError(f"{option}: the name has a line break, or bytes that are not UTF-8; give another name")
     with output_errors(path, option):
         try:
-            place = path.expanduser().resolve()
+            place = expanded(path).resolve()
         except RuntimeError:  # of a loop in Python before 3.13
             raise OSError(40, "its symbolic links form a loop") from None
         place.exists()  # raises OSError where a name is too long, or links form a loop
-    of_home = home.expanduser().resolve()
+    of_home = expanded(home).resolve()
     inside = place.is_relative_to(of_home) and not place.is_relative_to(of_home / OWN_FOLDER)
     if inside or of_home.is_relative_to(place):
         raise UsageError(f"{option} {path} would lie in the home; give a place elsewhere")
@@ -78,7 +79,7 @@ def write_output(path: Path, content: bytes, option: str, home: Path) -> Path:
         status = place.stat() if place.exists() else None
         if status is not None and stat.S_ISDIR(status.st_mode):
             raise UsageError(f"{option} {path} is a folder; name the file in it")
-        own = place.is_relative_to(home.expanduser().resolve() / OWN_FOLDER)  # also what an older earmark wrote there
+        own = place.is_relative_to(expanded(home).resolve() / OWN_FOLDER)  # also what an older earmark wrote there
         if status is not None and not (stat.S_ISREG(status.st_mode) and (own or is_own(place))):
             raise UsageError(f"{option} {path} exists and was not made by earmark; move it away or give another name")
         write_file(place, [content])

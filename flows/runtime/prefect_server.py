@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import Refused
+from corpus.settings import MOST_SECONDS
 from corpus.storage.durable_write import write_file
 
 RECORDS: Final = "server-*.json"
@@ -45,7 +46,7 @@ class PrefectSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     api_url: str | None = None
-    start_timeout: float = 120.0
+    start_timeout: float = Field(default=120.0, gt=0.0, le=MOST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from flows.runtime.progress import Advanced, Event, Finished, Noted, Started
 EVERY: Final = 30.0
 """Longest time between two lines on a piece of work [s]."""
 
+FEW: Final = 10
+"""Of fewer items no rate and no time left is shown: what three versions say of a fourth is a guess."""
+
 
 @dataclass(slots=True)
 class _Work:
@@ -111,10 +114,13 @@ def _line(work: _Work, now: float) -> str:
     """Return the line of a piece of work that is not finished."""
     parts = [f"{work.done:,} of {work.total:,} {work.unit}" if work.total else f"{work.done:,} {work.unit}"]
     rate = work.rate(now)
-    if rate:
+    few = work.total is not None and 0 < work.done < work.total < FEW
+    if rate and not few:
         parts.append(f"{rate:.3g} {work.unit}/s")
     if not rate:
         parts = [f"{duration_text(now - work.began)} so far"]
+    elif few:
+        parts.append(f"{duration_text(now - work.began)} so far")
     elif work.total and work.done >= work.total:
         parts.append("finishing")
     elif work.total:

@@ -26,9 +26,10 @@ from corpus import plugins
 from corpus.errors import SettingsError
 from corpus.importing.column_mapping import ImportSettings
 from corpus.ingest.ingest import IngestSettings
-from corpus.settings import CorpusSettings
+from corpus.settings import MOST_DAYS, MOST_ROWS, MOST_SECONDS, CorpusSettings
 from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
+from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.settings_layers import DEFAULT, changes, find_file, merged, origin_of, origins
 from sampling.budget import SamplingSettings
@@ -60,10 +61,10 @@ class NightSettings(BaseModel):
     time_zone: str = "UTC"
     ends_at: int = Field(default=4, ge=0, le=23)
     schedule: str = "30 4 * * *"
-    late_days: int = Field(default=7, ge=0)
+    late_days: int = Field(default=7, ge=0, le=MOST_DAYS)
     inbox: Path | None = None
     answers: Path | None = None
-    min_new_labels: int = Field(default=20, ge=1)
+    min_new_labels: int = Field(default=20, ge=1, le=MOST_ROWS)
 
     @field_validator("time_zone")
     @classmethod
@@ -103,7 +104,7 @@ class ExportSettings(BaseModel):
     backend: str = "files"
     options: dict[str, Any] = Field(default_factory=dict)
     folder: Path | None = None
-    due_days: int = Field(default=14, ge=1)
+    due_days: int = Field(default=14, ge=1, le=MOST_DAYS)
 
     @field_validator("backend")
     @classmethod
@@ -132,8 +133,8 @@ class LabelStudioSettings(BaseModel):
     title: str = Field(default="earmark", min_length=3, max_length=40)
     clips_url: str = "http://127.0.0.1:8077"
     batch: int = Field(default=1000, ge=1, le=100_000)
-    pause: float = Field(default=30.0, ge=0.0)
-    timeout: float = Field(default=60.0, gt=0.0)
+    pause: float = Field(default=30.0, ge=0.0, le=MOST_SECONDS)
+    timeout: float = Field(default=60.0, gt=0.0, le=MOST_SECONDS)
 
 
 class ModelSettings(BaseModel):
@@ -167,8 +168,8 @@ class LearnedSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    rows: int = Field(default=2000, ge=0)
-    answers: int = Field(default=5000, ge=0)
+    rows: int = Field(default=2000, ge=0, le=MOST_ROWS)
+    answers: int = Field(default=5000, ge=0, le=MOST_ROWS)
 
 
 class Settings(BaseModel):
@@ -204,7 +205,7 @@ class Settings(BaseModel):
     @property
     def home(self) -> Path:
         """Return EARMARK_HOME as an absolute path."""
-        return self.corpus.home.expanduser().resolve()
+        return expanded(self.corpus.home).resolve()
 
     @property
     def inbox(self) -> Path:

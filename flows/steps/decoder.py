@@ -11,7 +11,7 @@ from corpus.handle import Corpus
 from corpus.records.base import digest
 from corpus.tables import utterances
 from corpus.tables.inventory import stored_names
-from training.asr.beam_build import LabelText, build_decoder, files_digest
+from training.asr.beam_build import LabelText, build_decoder, check_files, files_digest
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune_settings import IntentFinetuneSettings
 
@@ -41,14 +41,28 @@ def decoder_of(
     return build_decoder(settings.beam, labels, examples_of_names)
 
 
+def check_decoder(settings: AsrFinetuneSettings) -> None:
+    """Check that the decoder that the settings ask for can be built: it is installed, and its files can be read.
+
+    Raises:
+        SettingsError: it can't.
+    """
+    from training.asr.word_beam import check_installed
+
+    if settings.decoder == "beam":
+        check_installed()
+        check_files(settings.beam)
+
+
 def decoder_sources(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> str:
     """Return a digest of what a decoder is built from beside the labels; "" where none is asked for.
 
     Raises:
-        SettingsError: a file that the settings name can't be read.
+        SettingsError: a file that the settings name is not what it should be.
     """
     if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder != "beam":
         return ""
+    check_files(finetune.beam)  # better now than after hours of training
     return digest([files_digest(finetune.beam), inventory_examples(conn)])
 
 

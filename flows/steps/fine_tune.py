@@ -26,6 +26,7 @@ from training.loop.base_facts import known
 from training.loop.work import Epoch, OnEpoch, Progress
 
 if TYPE_CHECKING:
+    from training.asr.draw_temperature import DrawTemperature
     from training.asr.finetune import FinetuneResult as AsrResult
     from training.intent.finetune import FinetuneResult as IntentResult
 
@@ -50,6 +51,7 @@ class Training(Result):
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
+        draw_temperature: at which the texts of a seq2seq model are drawn; None for a CTC model.
         learning_rate: peak learning rate that it ended with; of the encoder for an intent model; None in the results of
             older versions.
         rate_halved: True where its first epoch made dev worse than the base, and it started again at half the rate;
@@ -66,6 +68,7 @@ class Training(Result):
     lacks: str | None = None
     resumed_at_step: int | None = None
     language_model: str | None = None
+    draw_temperature: float | None = None
     learning_rate: float | None = None
     rate_halved: bool | None = None
     best_epoch: int | None = None
@@ -73,7 +76,7 @@ class Training(Result):
 
     def params(self) -> dict[str, str]:
         """Return what its MLflow run has beside the settings: what it ended with, by name."""
-        ended = ("language_model", "learning_rate", "best_epoch")
+        ended = ("language_model", "draw_temperature", "learning_rate", "best_epoch")
         found = {name: str(getattr(self, name)) for name in ended if getattr(self, name) is not None}
         return found | {"rate_halved": "yes" if self.rate_halved else "no"}
 
@@ -89,6 +92,7 @@ class Training(Result):
             lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
             language_model=stored.get("language_model"),
+            draw_temperature=stored.get("draw_temperature"),
             learning_rate=stored.get("learning_rate"),
             rate_halved=stored.get("rate_halved"),
             best_epoch=stored.get("best_epoch"),
@@ -296,6 +300,8 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
     from training.evaluation.metrics import learning_series
 
     found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
+    if made.draws is not None:
+        progress.note(draws_line(made.draws))
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable) + len(no_words),
@@ -305,6 +311,7 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
         lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
         language_model=made.decoder.digest() if made.decoder is not None else None,
+        draw_temperature=made.draws.value if made.draws is not None else None,
         learning_rate=rate * made.rate_factor,
         rate_halved=made.rate_factor < 1 or None,
         best_epoch=made.best_epoch,
@@ -313,6 +320,16 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})
     left_out = {"too_long": made.too_long, "unspellable": made.unspellable, "no_words": no_words}
     return Trained(training, found, series, left_out)
+
+
+def draws_line(draws: DrawTemperature) -> str:
+    """Return in one sentence at which temperature the texts of a model are drawn, and from what that is known."""
+    at = f"asr: alternative texts are drawn at temperature {draws.value:g}"
+    clips = f"{draws.clips} dev clip{'s' if draws.clips != 1 else ''}"
+    wrong = f"{draws.wrong} wrong word{'s' if draws.wrong != 1 else ''}"
+    if draws.expected is None:
+        return f"{at}, as {clips} with {wrong} are too few to find one"
+    return f"{at}: they expect {draws.expected:.0f} wrong words in {clips} that have {draws.wrong}"
 
 
 def _of_intent(made: IntentResult, rate: float, no_words: tuple[str, ...]) -> Trained:

@@ -15,6 +15,7 @@ from flows.models.eval_set import snapshot_and_account
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.steps import retrain_plan
+from flows.steps.decoder import check_decoder
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
 from training.evaluation.gate import PromotionSettings
 from training.snapshots import LabelAccount, LabelChanges
@@ -64,7 +65,12 @@ def preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only
         settings: what is learned how, and when it is due.
         kind: `asr` or `intent`.
         only_if_due: whether it is the retraining of a night, which waits for enough new labels.
+
+    Raises:
+        SettingsError: the decoder that is asked for can't be built.
     """
+    if kind == "asr":
+        check_decoder(settings.asr)
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
     if not versions:

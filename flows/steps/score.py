@@ -35,6 +35,7 @@ class ScorePlan:
         already: how many utterances were scored before.
         numbers_only: utterances from which a champion has learned. Their scores are stored without transcripts: a model
             reproduces what it learned, and the intent model has to learn from drafts with everyday errors.
+        is_empty: whether the home has no utterance at all.
     """
 
     asr: ModelVersion
@@ -42,6 +43,7 @@ class ScorePlan:
     shards: tuple[tuple[str, ...], ...]
     already: int
     numbers_only: frozenset[str] = frozenset()
+    is_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,12 @@ def plan(
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
     with corpus.read() as conn:
         unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
+        is_empty = not ids and not utterances.counts(conn)["accepted"]
     size = settings.shard_size
     ids = sorted(ids)
     shards = [tuple(ids[start : start + size]) for start in range(0, len(ids), size)]
     due = tuple(todo for shard in shards if (todo := tuple(i for i in shard if i in unscored)))
-    return ScorePlan(asr, intent, due, len(ids) - len(unscored), numbers_only)
+    return ScorePlan(asr, intent, due, len(ids) - len(unscored), numbers_only, is_empty)
 
 
 def score_shard(
@@ -160,6 +163,8 @@ def _why_nothing(plan: ScorePlan) -> str:
     """Return why there was nothing to score."""
     if plan.already:
         return f"all {plan.already} utterances are scored by the champions"
+    if plan.is_empty:
+        return "nothing is ingested yet; earmark ingest MANIFEST brings the first utterances"
     return "no utterance arrived in the time that was asked for; earmark nights lists the nights that have some"
 
 

@@ -1,57 +1,14 @@
 # ruff: noqa: RUF001
 from __future__ import annotations
 
-import unicodedata
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
 from corpus.records.arrivals import SlotSpan, check_spans
-from corpus.text import _folded, normalise, normalise_with_spans, words
-
-# Letters, marks, Hangul and kana parts, apostrophes and invisible characters: where normal forms go wrong.
-TRICKY = (
-    "aA1 .,-\n'`\u2019\u00b4İıſßẞΣς½①ﬃﷺ१é"
-    "\u0301\u0327\u1100\u1161\u11a8\u3131\uff9e\uffa1\u0bc6\u0bbe\u200d\u200b\u00ad\ufeff"
-)
-texts = st.one_of(st.text(max_size=40), st.text(alphabet=TRICKY, max_size=20))
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        ("Turn on the LIGHTS, please!", "turn on the lights please"),
-        ("  don’t   stop ", "don't stop"),
-        ("'quoted' rock 'n' roll", "quoted rock n roll"),
-        ("what`s up", "what's up"),
-        ("set 7:30 alarm", "set 7 30 alarm"),
-        ("ＦＵＬＬ　width", "full width"),
-        ("caf\u0065\u0301", "caf\u00e9"),
-        ("Stra\u00dfe so\u00adft", "straße soft"),
-        ("हिन्दी।", "हिन्दी"),
-        ("...", ""),
-        ("", ""),
-    ],
-)
-def test_normal_form(raw: str, expected: str) -> None:
-    assert normalise(raw) == expected
-
-
-@given(texts)
-@settings(max_examples=200, deadline=None)
-def test_the_normal_form_is_stable_and_clean(text: str) -> None:
-    once = normalise(text)
-    assert normalise(once) == once
-    assert once == " ".join(once.split())
-    assert unicodedata.normalize("NFKC", once) == once
-    assert words(text) == once.split()
-
-
-@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=40))
-def test_ascii_takes_a_shorter_way_to_the_same_text(text: str) -> None:
-    assert normalise(text) == "".join(char for char, _ in _folded(text))
+from corpus.text import normalise, normalise_with_spans
+from tests.corpus.test_normal_form import texts
 
 
 def test_spans_move_with_their_words() -> None:

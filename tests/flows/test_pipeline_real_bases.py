@@ -61,7 +61,9 @@ def test_real_clips_teach_a_real_base_to_write_their_words(tmp_path: Path):
     assert "rows accepted  30" in run(config, "ingest", str(manifest))
     base = json.loads(run(config, "score", "--json"))["champions"]["asr"]
     assert base["error_numbers"] < base["error"] - 0.2  # it writes "2" for "two", which a reader of figures must see
-    assert "bring held-out rows of more speakers" in run(config, "retrain", "asr")
+    retrained = run(config, "retrain", "asr")
+    assert "bring held-out rows of more speakers" in retrained
+    assert "next: earmark compare asr/champion asr/2; to use it now: earmark promote asr/2 --force" in retrained
     assert "promoted" in run(config, "promote", "asr/2", "--force", "--why", "it writes the words")
     before, after = (rate["value"] for rate in json.loads(run(config, "compare", "asr/1", "asr/2", "--json"))["rates"])
     assert after <= 0.2 < 0.6 < before

@@ -8,15 +8,17 @@ torch's global generator, on which checkpoints and the order of clips would then
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records.base import Floats
 
 if TYPE_CHECKING:
     import torch
+
+Decibel = Annotated[float, Field(ge=-100, le=100)]
 
 
 class AugmentSettings(BaseModel):
@@ -36,15 +38,22 @@ class AugmentSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
-    gain_db: float = Field(6.0, ge=0)
+    speeds: tuple[Annotated[float, Field(ge=0.1, le=10)], ...] = (0.9, 1.0, 1.1)
+    gain_db: float = Field(6.0, ge=0, le=60)
     noise_share: float = Field(0.3, ge=0, le=1)
-    noise_snr_db: tuple[float, float] = (8.0, 30.0)
+    noise_snr_db: tuple[Decibel, Decibel] = (8.0, 30.0)
     narrow_share: float = Field(0.15, ge=0, le=1)
-    time_masks: int = Field(2, ge=0)
+    time_masks: int = Field(2, ge=0, le=1000)
     time_width: float = Field(0.05, ge=0, le=1)
-    mel_masks: int = Field(2, ge=0)
-    mel_width: int = Field(12, ge=0)
+    mel_masks: int = Field(2, ge=0, le=1000)
+    mel_width: int = Field(12, ge=0, le=10_000)
+
+    @field_validator("noise_snr_db")
+    @classmethod
+    def _range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the first of the two is above the second; give the lower ratio first")
+        return value
 
 
 def vary_clip(samples: Floats, sample_rate: int, settings: AugmentSettings, rng: np.random.Generator) -> Floats:

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from corpus.errors import SettingsError
-from training.asr.arpa import check_takes_phrases, read_arpa, to_arpa, with_phrases, words_of
+from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
 from training.asr.beam_weights import ChosenWeights, KnownClip, choose_weights
-from training.asr.model import AsrModel, token_text
+from training.asr.model import AsrModel, Head, token_text
 from training.asr.phrases import phrase_files, read_phrases
+from training.asr.text_files import is_long, read_text
 from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, WordBeam, make_beam
 
 DECODER: Final = "decoder"
@@ -54,18 +56,21 @@ def read_decoder(folder: Path) -> DecoderFiles | None:
         SettingsError: a file is missing or wrong.
     """
     source = folder / DECODER
-    if not (source / SETTINGS).is_file():
+    if not (source / SETTINGS).exists():
         return None
     try:
-        settings = BeamSettings.model_validate_json((source / SETTINGS).read_text(encoding="utf-8"))
-        arpa = (source / LANGUAGE_MODEL).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {reason}") from error
+        settings = BeamSettings.model_validate_json(read_text(source / SETTINGS))
+        arpa = read_text(source / LANGUAGE_MODEL)
+    except SettingsError as error:
+        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ": ".join([SETTINGS, *map(str, first["loc"]), first["msg"][:200]])
+        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {what}") from error
     try:
-        phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
-        of_locales = phrase_files(source / OF_LOCALES) if (source / OF_LOCALES).is_dir() else {}
-        by_locale = {locale: tuple(read_phrases(file)) for locale, file in of_locales.items()}
+        phrases = read_phrases(source / PHRASES, limited=False) if (source / PHRASES).exists() else []
+        of_locales = phrase_files(source / OF_LOCALES) if (source / OF_LOCALES).exists() else {}
+        by_locale = {locale: tuple(read_phrases(file, limited=False)) for locale, file in of_locales.items()}
     except SettingsError as error:  # it names settings, but these are files of the version
         raise SettingsError(f"speech model {folder.name}: the phrases of its decoder can't be read") from error
     return DecoderFiles(settings, arpa, tuple(phrases), by_locale)
@@ -81,10 +86,7 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     """
     if decoder is None:
         return replace(asr, beam=None, decoder=None)
-    if asr.head != "ctc":
-        raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
-    if decoder.phrases_by_locale:
-        check_takes_phrases(read_arpa(decoder.arpa, LANGUAGE_MODEL))
+    check_head(asr.head)
     bare = replace(asr, beam=None, decoder=None)
     beam = _beam_with(bare, decoder, decoder.phrases, {})
     makers = {
@@ -94,16 +96,32 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     return replace(asr, beam=replace(beam, makers_by_locale=makers), decoder=decoder)
 
 
+def check_head(head: Head) -> None:
+    """Check that speech models with this head take a beam.
+
+    Raises:
+        SettingsError: they don't.
+    """
+    if head != "ctc":
+        raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
+
+
 def _beam_with(
     asr: AsrModel, decoder: DecoderFiles, phrases: Sequence[str], spellings: Mapping[str, tuple[int, ...]]
 ) -> WordBeam:
     """Return the search with some phrases; `spellings` are those of words that the model has spelled already."""
-    model, arpa = read_arpa(decoder.arpa, LANGUAGE_MODEL), decoder.arpa
+    model = read_arpa(decoder.arpa, LANGUAGE_MODEL)
+    known = words_of(model)
     if phrases:
         model = with_phrases(model, phrases, decoder.settings.phrase_boost)
-        arpa = to_arpa(model)
-    with passing_file(arpa) as file:
-        return make_beam(model_lexicon(asr, words_of(model), spellings), file, decoder.settings)
+    lexicon = model_lexicon(asr, words_of(model), spellings)
+    if known and not lexicon.spellings:
+        raise SettingsError(
+            f"language model {LANGUAGE_MODEL}: the speech model can't spell any of its {len(known)} words; "
+            "give one in its language"
+        )
+    with passing_file(to_arpa(model)) as file:
+        return make_beam(lexicon, file, decoder.settings)
 
 
 @contextmanager
@@ -140,11 +158,12 @@ def with_chosen_weights(asr: AsrModel, clips: Sequence[KnownClip]) -> tuple[AsrM
 
 
 def model_lexicon(asr: AsrModel, words: Sequence[str], known: Mapping[str, tuple[int, ...]] | None = None) -> Lexicon:
-    """Return the words as the model spells them; words that it can't spell are left out.
+    """Return the words as the model spells them; words that it can't spell, or that are too long, are left out.
 
     A model with capital letters alone spells words in capitals. `known` has spellings of words that it spelled before.
     """
     end = _word_end(asr)
+    words = [word for word in words if not is_long(word)]
     spellings = {word: known[word] for word in words if word in known} if known else {}
     for case in (str, str.upper):
         left = [word for word in words if word not in spellings]

@@ -19,6 +19,7 @@ from training.asr.beam_build import BeamBuildSettings
 from training.asr.beam_files import with_chosen_weights, with_decoder
 from training.asr.beam_weights import KnownClip
 from training.asr.ctc import frame_posteriors
+from training.asr.draw_temperature import DrawTemperature, calibrate_draws
 from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
@@ -107,6 +108,7 @@ class FinetuneResult:
         rate_factor, best_epoch: how the watch ended, see `LoopResult`.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
         decoder: the decoder that the model has; None where it decodes greedily.
+        draws: the temperature at which its texts are drawn, found on the dev examples; None for a CTC model.
     """
 
     digest: str
@@ -126,6 +128,7 @@ class FinetuneResult:
     best_epoch: int | None = None
     resumed: int = 0
     decoder: DecoderFiles | None = None
+    draws: DrawTemperature | None = None
 
 
 @clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate")
@@ -167,10 +170,7 @@ def finetune_asr(
     """
     settings = by_base(settings or AsrFinetuneSettings(), local_base(base, revision))
     started = time.monotonic()
-    if not examples:
-        raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
-    for example in examples:
-        _check(example)
+    _check_all(examples)
     asr = load_asr(base, revision, chosen_device(settings.loop))
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
@@ -189,6 +189,7 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
     asr, after = (asr, _word_errors(asr, dev, window)) if decoder is None else _with_weights_of_dev(asr, dev)
+    draws = calibrate_draws(asr, [(each.utterance_id, each.samples, each.text) for each in dev], window)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(
@@ -209,6 +210,7 @@ def finetune_asr(
         best_epoch=result.best_epoch,
         resumed=result.resumed,
         decoder=asr.decoder,
+        draws=draws,
     )
 
 
@@ -331,6 +333,13 @@ def _why_none_is_usable(too_long: Sequence[str], unspellable: Sequence[str]) -> 
         f"transcripts, {len(unspellable)} have transcripts that the model can't spell; use a base with finer frames or "
         "tokens"
     )
+
+
+def _check_all(examples: Sequence[AsrExample]) -> None:
+    if not examples:
+        raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
+    for example in examples:
+        _check(example)
 
 
 def _check(example: AsrExample) -> None:

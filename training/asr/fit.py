@@ -77,18 +77,18 @@ class AsrLoopSettings(StepSettings):
             that are truly free make it many times slower, as they wait for each other.
     """
 
-    epochs: int = Field(10, ge=1)
-    learning_rate: float | None = Field(1e-3, gt=0)
+    epochs: int = Field(10, ge=1, le=10_000)
+    learning_rate: float | None = Field(1e-3, gt=0, le=10)
     warmup_share: float = Field(0.1, ge=0, lt=1)
-    weight_decay: float = Field(1e-3, ge=0)
-    batch_seconds: float | None = Field(60.0, gt=0)
-    window: float | None = Field(None, ge=1)
-    clip_norm: float = Field(1.0, gt=0)
+    weight_decay: float = Field(1e-3, ge=0, le=100)
+    batch_seconds: float | None = Field(60.0, gt=0, le=100_000)
+    window: float | None = Field(None, ge=1, le=3600)
+    clip_norm: float = Field(1.0, gt=0, le=1e9)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     freeze_norms: bool = False
     augment: AugmentSettings = AugmentSettings()
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
 
 
 RATE_SETTING = "asr.loop.learning_rate"

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from corpus.errors import Damaged, SettingsError
-from training.asr.beam_files import read_decoder, with_decoder, write_decoder
+from training.asr.beam_files import DECODER, read_decoder, with_decoder, write_decoder
 from training.asr.model import AsrModel, Head
 from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
@@ -58,7 +58,12 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
             config: Any = AutoConfig.from_pretrained(str(folder), **where)
             kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
             model, info = kind.from_pretrained(
-                str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
+                str(folder),
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, where the message names one
+                **where,
             )
     except SafetensorError as error:
         raise Damaged(f"speech model {folder}: model.safetensors can't be read; restore the folder") from error
@@ -66,11 +71,35 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise SettingsError(f"speech model {folder} can't be loaded as a CTC or seq2seq model: {reason}") from error
     # transformers would continue with random weights in place of missing ones
-    lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    lacking = sorted(info["missing_keys"]) + sorted(str(key) for key, *_ in info["mismatched_keys"])
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
     asr = to_asr_model(model.to(device), processor, str(folder))
-    return with_decoder(asr, read_decoder(Path(folder)))
+    decoder = read_decoder(Path(folder))
+    if decoder is not None and asr.head != "ctc":
+        raise SettingsError(
+            f"speech model {folder}: it has a decoder, which only models with a CTC head take; remove its folder "
+            f"`{DECODER}`"
+        )
+    return with_decoder(asr, decoder)
+
+
+def head_of(folder: Path) -> Head:
+    """Return how the model of a folder produces text, by its configuration alone.
+
+    Raises:
+        SettingsError: there is no configuration of a CTC or seq2seq model.
+    """
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    from transformers import AutoConfig
+
+    try:
+        config: Any = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        return "seq2seq" if _writes_tokens(config) else "ctc"
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise SettingsError(f"speech model {folder}: it has no configuration of a CTC or seq2seq model") from error
 
 
 def _writes_tokens(config: Any) -> bool:

@@ -8,6 +8,8 @@ from typing import Final
 from corpus.errors import RecordError, SettingsError
 from corpus.locales import canonical_locale
 from corpus.text import normalise
+from corpus.user_paths import expanded
+from training.asr.text_files import check_words, read_text
 
 ALL: Final = "all"
 """Name of the file with the phrases of every locale, and the key of these phrases."""
@@ -22,7 +24,7 @@ def phrase_files(place: Path) -> dict[str, Path]:
         SettingsError: there is no such file or folder, the folder is empty or can't be read, a file is not named as a
             locale, or two are named as the same one.
     """
-    place = place.expanduser()
+    place = expanded(place)
     if not place.exists():
         raise SettingsError(f"{place.name}: there is no such file or folder; check asr.beam.phrases")
     if not place.is_dir():
@@ -42,17 +44,23 @@ def phrase_files(place: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def read_phrases(file: Path) -> list[str]:
+def read_phrases(file: Path, *, limited: bool = True) -> list[str]:
     """Return the phrases of a file, one a line, in normal form; empty lines and those after `#` are left out.
 
+    Args:
+        file: UTF-8, also made smaller by gzip.
+        limited: whether a word that is longer than a lexicon takes is refused.
+
     Raises:
-        SettingsError: the file can't be read.
+        SettingsError: the file can't be read, or a word is too long.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file.name}: can't be read; give a UTF-8 file with a line each") from error
-    return sorted({text for line in lines if (text := normalise(line.partition("#")[0]))})
+    found: set[str] = set()
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        if phrase := normalise(line.partition("#")[0]):
+            if limited:
+                check_words(phrase, file.name, number)
+            found.add(phrase)
+    return sorted(found)
 
 
 def read_all_phrases(place: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
@@ -74,7 +82,8 @@ def _shown_files(folder: Path) -> list[Path]:
 
 def _locale_of(file: Path, folder: Path) -> str:
     try:
-        return canonical_locale(file.stem if file.suffix == ".txt" else "")
+        name = file.name.removesuffix(".gz")
+        return canonical_locale(name.removesuffix(".txt") if name.endswith(".txt") else "")
     except RecordError:
         raise SettingsError(
             f"{folder.name}/{file.name}: the file is not named as a locale; rename it, such as en-GB.txt, or all.txt"

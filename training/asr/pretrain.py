@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import SettingsError
-from corpus.settings import MOST_SEED
+from corpus.settings import MOST_ROWS, MOST_SEED
 from training.asr.augment import AugmentSettings
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr, save_asr, to_asr_model
@@ -49,14 +49,14 @@ class AsrShape(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    width: int = Field(192, ge=8)
-    layers: int = Field(6, ge=1)
-    heads: int = Field(4, ge=1)
-    inner_width: int = Field(768, ge=8)
-    conv_channels: int = Field(64, ge=4)
-    subsampling: int = Field(4, ge=2)
+    width: int = Field(192, ge=8, le=100_000)
+    layers: int = Field(6, ge=1, le=1000)
+    heads: int = Field(4, ge=1, le=1000)
+    inner_width: int = Field(768, ge=8, le=100_000)
+    conv_channels: int = Field(64, ge=4, le=100_000)
+    subsampling: int = Field(4, ge=2, le=1024)
     dropout: float = Field(0.05, ge=0, lt=1)
-    vocabulary: int = Field(40, ge=40)
+    vocabulary: int = Field(40, ge=40, le=1_000_000)
 
 
 class AsrPretrainSettings(BaseModel):
@@ -77,11 +77,11 @@ class AsrPretrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    clips: int = Field(24_000, ge=1)
+    clips: int = Field(24_000, ge=1, le=MOST_ROWS)
     salads: float = Field(0.45, ge=0, lt=1)
     texts: float = Field(0.25, ge=0, lt=1)
     words_file: Path | None = None
-    words: int = Field(12_000, ge=1)
+    words: int = Field(12_000, ge=1, le=1_000_000)
     texts_file: Path | None = None
     mixed_accents: float = Field(0.6, ge=0, le=1)
     shape: AsrShape = AsrShape()

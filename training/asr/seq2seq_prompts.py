@@ -9,7 +9,7 @@ from typing import Final
 from corpus.errors import SettingsError
 from training.asr.model import AsrModel
 from training.asr.whisper_config import MULTILINGUAL
-from training.asr.whisper_tokens import LANGUAGE, UNTIMED
+from training.asr.whisper_tokens import LANGUAGE, UNTIMED, language_code
 
 TOKENS_PER_SECOND: Final = 20.0
 """Most tokens of a transcript per second of audio, enough for single letters; an untrained model may find no end."""
@@ -56,20 +56,21 @@ def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
     end = general.eos_token_id if general.eos_token_id is not None else config.eos_token_id
     if start is None or end is None:
         raise SettingsError(f"speech model {name}: generation_config.json needs decoder_start_token_id, eos_token_id")
-    ends = tuple(end) if isinstance(end, list | tuple) else (int(end),)
-    prefix = (int(start), *_language_and_task(asr, name))
-    special = {*asr.marks, int(start)}
+    ends = tuple(_known(asr, name, each) for each in (end if isinstance(end, list | tuple) else (end,)))
+    prefix = (_known(asr, name, start), *_language_and_task(asr, name))
+    special = {*asr.marks, start}
     if config.pad_token_id is not None:
         special.add(int(config.pad_token_id))
     never = (special | set(general.suppress_tokens or ())) - set(ends)
+    first = set(general.begin_suppress_tokens or ()) - set(ends)
     places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
     most = next((int(place) for place in places if place), 512)
     return DecodingRules(
         prefix=prefix,
         ends=ends,
-        never=tuple(sorted(token for token in never if token < asr.vocab_size)),
+        never=tuple(sorted(token for token in never if 0 <= token < asr.vocab_size)),
         # end tokens are allowed first, since silence is an empty text and the model decides on that
-        never_first=tuple(sorted(set(general.begin_suppress_tokens or ()) - set(ends))),
+        never_first=tuple(sorted(each for each in first if 0 <= each < asr.vocab_size)),
         longest=most - len(prefix) - 1,
         no_speech=_no_speech(asr),
     )
@@ -82,21 +83,20 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
     """
     general, found = asr.model.generation_config, []
     untimed = getattr(general, "no_timestamps_token_id", None)
-    untimed = _token(asr, UNTIMED) if untimed is None else int(untimed)
+    untimed = _token(asr, UNTIMED) if untimed is None else untimed
     if untimed is None:
         return []
+    untimed = _known(asr, name, untimed)
     multilingual = getattr(general, "is_multilingual", None)
     if asr.vocab_size >= MULTILINGUAL if multilingual is None else multilingual:
         found.append(_language(asr, name, untimed))
         task = (getattr(general, "task_to_id", None) or {}).get(TASK, _token(asr, f"<|{TASK}|>"))
-        found += [] if task is None else [int(task)]
+        found += [] if task is None else [_known(asr, name, task)]
     return [*found, untimed]
 
 
 def _language(asr: AsrModel, name: str, untimed: int) -> int:
     """Return the token of the language that is set: by its code, its name in English, or its token."""
-    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
     general = asr.model.generation_config
     languages = getattr(general, "lang_to_id", None)
     if not languages:  # they stand before <|notimestamps|>, and there are some 100 of them
@@ -105,14 +105,28 @@ def _language(asr: AsrModel, name: str, untimed: int) -> int:
         languages = {
             token: place for token, place in zip(names, before, strict=True) if LANGUAGE.fullmatch(token or "")
         }
-    wanted = str(getattr(general, "language", None) or getattr(asr.tokenizer, "language", None) or "").lower()
-    token = wanted if wanted in languages else f"<|{TO_LANGUAGE_CODE.get(wanted, wanted)}|>"
+    wanted = str(getattr(general, "language", None) or getattr(asr.tokenizer, "language", None) or "")
+    token = f"<|{language_code(wanted)}|>"
     if token not in languages:
         raise SettingsError(
             f"speech model {name}: it has several languages{f' and no {wanted}' if wanted else ''}; set one, such as "
             "en, as `language` in a copy of its folder's generation_config.json"
         )
-    return int(languages[token])
+    return _known(asr, name, languages[token])
+
+
+def _known(asr: AsrModel, name: str, token: object) -> int:
+    """Return a token that a configuration names.
+
+    Raises:
+        SettingsError: the model does not have it.
+    """
+    if isinstance(token, int) and 0 <= token < asr.vocab_size:
+        return token
+    raise SettingsError(
+        f"speech model {name}: generation_config.json or config.json has the token {token}, and the model has the "
+        f"tokens 0 to {asr.vocab_size - 1}; restore them"
+    )
 
 
 def _token(asr: AsrModel, name: str) -> int | None:

@@ -15,6 +15,7 @@ from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS
 from corpus.settings import MOST_SEED
 from training.asr.ctc import FramePosterior, frame_posteriors
+from training.asr.draw_temperature import draw_temperature
 from training.asr.model import AsrModel, padded_lengths, token_text
 from training.asr.posterior import (
     Ids,
@@ -41,7 +42,9 @@ class TranscribeSettings(BaseModel):
         draws: K, how many transcripts are drawn from the model's distribution.
         top_p: Seq2seq models draw each token from the most likely ones that have this probability together; 1 draws
             from all, and then one unlikely token in a long text may lead far away.
-        temperature: Seq2seq models divide the log probabilities by it before they draw; below 1 the texts vary less.
+        temperature: Seq2seq models divide the log probabilities by it before they draw; below 1 the texts vary less;
+            null: the model's own, at which its draws expected as many errors as its dev clips have, or 0.7 where these
+            were too few.
         batch_seconds: Largest padded batch [s].
         seed: Seed of the draws, together with each utterance's id.
         window: Window for the clips that fit into it, of a model such as Whisper that pads every clip to 30 s; null:
@@ -51,12 +54,12 @@ class TranscribeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    draws: int = Field(16, ge=1)
+    draws: int = Field(16, ge=1, le=1000)
     top_p: float = Field(1.0, gt=0, le=1)
-    temperature: float = Field(1.0, gt=0)
-    batch_seconds: float = Field(60.0, gt=0)
+    temperature: float | None = Field(None, gt=0, le=100)
+    batch_seconds: float = Field(60.0, gt=0, le=100_000)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-    window: float | None = Field(None, ge=1)
+    window: float | None = Field(None, ge=1, le=3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,8 @@ def transcribe_seq2seq_batch(
 ) -> list[AsrOutput]:
     """Return the outputs of a batch of clips from a seq2seq model, which knows no phrases of a locale."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
-    draws = DrawSettings(settings.draws, settings.top_p, settings.temperature)
+    temperature = draw_temperature(asr) if settings.temperature is None else settings.temperature
+    draws = DrawSettings(settings.draws, settings.top_p, temperature)
     written = decode_clips(asr, [samples for _, samples in clips], draws, generators, settings.window)
     return [
         _output_of_decoded(asr, utterance_id, one, len(samples) / asr.sample_rate)

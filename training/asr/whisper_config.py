@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from corpus.errors import Damaged, SettingsError
-from training.asr.whisper_tokens import END, START, UNTIMED, WhisperTokens, read_json
+from training.asr.whisper_tokens import END, START, UNTIMED, WhisperTokens, language_code, read_json
 
 SAMPLE_RATE, HOP, WINDOW = 16_000, 160, 400
 """Rate [Hz], step and window [samples] of the spectrogram of every Whisper."""
@@ -80,7 +80,7 @@ def generation_config(folder: Path, shape: WhisperShape, tokens: WhisperTokens, 
         folder: the model, whose `config.json` lists tokens that are never written.
         shape: its sizes.
         tokens: its tokenizer.
-        language: of a model with several languages; None leaves it open.
+        language: of a model with several languages, by code or English name; None leaves it open.
 
     Raises:
         SettingsError: there is no `config.json`, or no such language.
@@ -103,6 +103,7 @@ def generation_config(folder: Path, shape: WhisperShape, tokens: WhisperTokens, 
         "return_timestamps": False,
         "is_multilingual": multilingual,
     }
+    language = language_code(language) if language else None
     if not multilingual:
         if language not in (None, "en"):
             raise SettingsError(f"{folder}: the model has English only, not {language}")

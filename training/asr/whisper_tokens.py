@@ -52,6 +52,17 @@ class WhisperTokens:
         return {task: self.ids[f"<|{task}|>"] for task in TASKS if f"<|{task}|>" in self.ids}
 
 
+def language_code(given: str) -> str:
+    """Return the code of a language, such as `en`, by its code, its name in English or its token, in any case.
+
+    What is no language that Whisper knows is returned in lower case.
+    """
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    name = given.strip().lower().removeprefix("<|").removesuffix("|>")
+    return str(TO_LANGUAGE_CODE.get(name, name))
+
+
 def read_tokens(folder: Path, vocab_size: int) -> WhisperTokens:
     """Return the tokenizer of a folder: from `tokenizer.json`, else from `vocabulary.json` or `vocabulary.txt`.
 

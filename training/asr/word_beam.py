@@ -57,11 +57,11 @@ class BeamSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     width: int = Field(default=60, ge=1, le=10_000)
-    hypotheses: int = Field(default=16, ge=1)
-    lm_weight: float = Field(default=0.5, ge=0.0)
-    word_score: float = 0.0
-    unknown_score: float = Field(default=-4.0, le=0.0)
-    phrase_boost: float = Field(default=6.0, ge=0.0)
+    hypotheses: int = Field(default=16, ge=1, le=10_000)
+    lm_weight: float = Field(default=0.5, ge=0.0, le=100.0)
+    word_score: float = Field(default=0.0, ge=-1000.0, le=1000.0)
+    unknown_score: float = Field(default=-4.0, ge=-10_000.0, le=0.0)
+    phrase_boost: float = Field(default=6.0, ge=0.0, le=1000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +220,7 @@ def _language_model(file: Path, dictionary: Any) -> Any:
         with _without_stderr():  # KenLM draws a bar
             return KenLM(str(file), dictionary)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
-        raise SettingsError(f"language model {file.name} can't be read: {reason}; give an ARPA file") from error
+        raise SettingsError(f"language model {file.name} can't be read; give another ARPA file") from error
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError
 from corpus.records.base import Kind, Strings
 from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.settings import MOST_ROWS
 from training.evaluation.intervals import (
     IntervalSettings,
     error_counts,
@@ -64,12 +65,12 @@ class PromotionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     judged_on: Literal["audit", "held_out"] = "audit"
-    min_audit_rows: int = Field(default=100, ge=2)
-    min_speakers: int = Field(default=24, ge=2)
+    min_audit_rows: int = Field(default=100, ge=2, le=MOST_ROWS)
+    min_speakers: int = Field(default=24, ge=2, le=MOST_ROWS)
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
-    slice_min_rows: int = Field(default=100, ge=2)
-    slice_min_speakers: int = Field(default=12, ge=2)
-    slice_margin: float = Field(default=0.03, ge=0.0)
+    slice_min_rows: int = Field(default=100, ge=2, le=MOST_ROWS)
+    slice_min_speakers: int = Field(default=12, ge=2, le=MOST_ROWS)
+    slice_margin: float = Field(default=0.03, ge=0.0, le=10.0)
     slice_alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
     max_negative_flips_asr: float = Field(default=0.12, ge=0.0, le=1.0)
     max_negative_flips_intent: float = Field(default=0.05, ge=0.0, le=1.0)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
-from corpus.settings import MOST_SEED
+from corpus.settings import MOST_ROWS, MOST_SEED
 
 Numbers = npt.NDArray[np.float64]
 
@@ -41,10 +41,10 @@ class IntervalSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
-    resamples: int = Field(default=2000, ge=100)
-    tail_draws: int = Field(default=20, ge=1)
-    max_resamples: int = Field(default=200_000, ge=100)
-    t_below: int = Field(default=20, ge=2)
+    resamples: int = Field(default=2000, ge=100, le=1_000_000)
+    tail_draws: int = Field(default=20, ge=1, le=10_000)
+    max_resamples: int = Field(default=200_000, ge=100, le=10_000_000)
+    t_below: int = Field(default=20, ge=2, le=MOST_ROWS)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 

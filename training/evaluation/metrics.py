@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.settings import MOST_ROWS
 from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
 
 DECIMALS = 4
@@ -33,8 +34,8 @@ class MetricSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     interval: IntervalSettings = IntervalSettings()
-    slice_min_rows: int = Field(default=30, ge=1)
-    slice_min_speakers: int = Field(default=5, ge=2)
+    slice_min_rows: int = Field(default=30, ge=1, le=MOST_ROWS)
+    slice_min_speakers: int = Field(default=5, ge=2, le=MOST_ROWS)
 
 
 THIN_NOTE: Final = (

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from corpus.settings import MOST_ROWS
 from training.intent.base_defaults import safe_settings
 from training.intent.fit import FitSettings
 from training.intent.text_noise import NoiseSettings
@@ -36,12 +37,12 @@ class IntentFinetuneSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3, head=None)
-    replay: int = Field(default=100, ge=0)
-    replay_weight: float = Field(default=0.5, ge=0)
+    replay: int = Field(default=100, ge=0, le=MOST_ROWS)
+    replay_weight: float = Field(default=0.5, ge=0, le=1000)
     noise: NoiseSettings = NoiseSettings()
     lora: LoraSettings | None = None
     interpolate: float | None = Field(default=None, ge=0, lt=1)
-    calibrate_from: int = Field(default=30, ge=1)
+    calibrate_from: int = Field(default=30, ge=1, le=MOST_ROWS)
     pseudo: PseudoSettings = PseudoSettings()
 
     @model_validator(mode="after")

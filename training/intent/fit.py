@@ -88,14 +88,14 @@ class FitSettings(StepSettings):
         seed: Seed of the order and of dropout.
     """
 
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    encoder_rate: float | None = Field(default=5e-4, gt=0)
-    head_rate: float = Field(default=2e-3, gt=0)
+    epochs: int = Field(default=20, ge=1, le=10_000)
+    batch_size: int = Field(default=32, ge=1, le=100_000)
+    encoder_rate: float | None = Field(default=5e-4, gt=0, le=10)
+    head_rate: float = Field(default=2e-3, gt=0, le=10)
     warmup: float = Field(default=0.1, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=100)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
-    slot_weight: float = Field(default=1.0, ge=0)
+    slot_weight: float = Field(default=1.0, ge=0, le=1000)
     head: Literal["trained", "convex"] | None = "trained"
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 

@@ -43,7 +43,7 @@ def inventory(folder: Path) -> Inventory:
         names = (config["intents"], config["slot_names"])
     except FileNotFoundError:
         raise SettingsError(f"intent model {folder}: no config.json; give a folder in transformers' format") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"intent model {folder}: config.json can't be read; restore the folder") from error
     if not all(isinstance(kind, list) and all(isinstance(name, str) for name in kind) for kind in names):
         raise Damaged(f"intent model {folder}: config.json holds no list of intents or slots; restore the folder")

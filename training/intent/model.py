@@ -96,14 +96,19 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         kind: Any = JointIntentModel if isinstance(config, JointIntentConfig) else AutoModel
         with without_progress_bars():
             network, info = kind.from_pretrained(
-                str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
+                str(folder),
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, where the message names one
+                **where,
             )
     except SafetensorError as error:
         raise Damaged(f"intent model {folder}: model.safetensors can't be read; restore the folder") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise SettingsError(f"intent model {folder} can't be loaded as a text model: {_first_line(error)}") from error
     # transformers would continue with random weights in place of missing ones; a plain encoder may lack a pooler
-    lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    lacking = sorted(info["missing_keys"]) + sorted(str(key) for key, *_ in info["mismatched_keys"])
     lacking = [key for key in lacking if kind is JointIntentModel or "pooler" not in key]
     if lacking:
         raise Damaged(f"intent model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
@@ -120,7 +125,7 @@ def _temperature(folder: Path) -> float:
         return 1.0
     try:
         temperature = float(json.loads(stored.read_text(encoding="utf-8"))["temperature"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"intent model {folder}: {CALIBRATION} can't be read; restore the folder") from error
     if not 0.0 < temperature < float("inf"):
         raise Damaged(f"intent model {folder}: the temperature in {CALIBRATION} is not above 0; restore the folder")

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.base import OTHER_INTENT
-from corpus.settings import MOST_SEED
+from corpus.settings import MOST_ROWS, MOST_SEED
 from training.intent.fit import FitSettings, IntentExample, fit
 from training.intent.replay import REPLAY
 from training.intent.text_noise import NoiseSettings, text_with_slots, with_asr_errors, words_with_slots
@@ -54,17 +54,17 @@ class IntentPretrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    sentences: int = Field(default=5000, ge=1)
-    calibration: int = Field(default=1000, ge=1)
-    vocabulary: int = Field(default=2048, ge=300)
-    width: int = Field(default=128, ge=8)
-    layers: int = Field(default=3, ge=1)
-    heads: int = Field(default=4, ge=1)
+    sentences: int = Field(default=5000, ge=1, le=MOST_ROWS)
+    calibration: int = Field(default=1000, ge=1, le=MOST_ROWS)
+    vocabulary: int = Field(default=2048, ge=300, le=1_000_000)
+    width: int = Field(default=128, ge=8, le=100_000)
+    layers: int = Field(default=3, ge=1, le=1000)
+    heads: int = Field(default=4, ge=1, le=1000)
     strange_slots: float = Field(default=0.1, ge=0, le=1)
     salad: float = Field(default=0.06, ge=0, le=1)
-    replay: int = Field(default=400, ge=0)
-    words: int = Field(default=20_000, ge=1)
-    word_width: int = Field(default=96, ge=1)
+    replay: int = Field(default=400, ge=0, le=MOST_ROWS)
+    words: int = Field(default=20_000, ge=1, le=1_000_000)
+    word_width: int = Field(default=96, ge=1, le=100_000)
     noise: NoiseSettings = NoiseSettings()
     fit: FitSettings = FitSettings(epochs=8, encoder_rate=1e-3, head_rate=1e-3, slot_weight=0.5)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)

@@ -28,6 +28,6 @@ def read_replay(folder: Path) -> list[IntentExample]:
             row = json.loads(line)
             slots = tuple(SlotSpan(slot["name"], slot["start"], slot["end"]) for slot in row["slots"])
             rows.append(IntentExample(f"replay-{number:05d}", row["text"], row["intent"], slots))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Damaged(f"replay set of the intent base: line {number} can't be read; restore the base") from error
     return rows

@@ -41,11 +41,11 @@ class NoiseSettings(BaseModel):
 
     clean: float = Field(default=0.35, ge=0, le=1)
     word_rate: float = Field(default=0.22, ge=0, le=0.5)
-    letters: float = Field(default=0.5, ge=0)
-    merged: float = Field(default=0.12, ge=0)
-    split: float = Field(default=0.1, ge=0)
-    dropped: float = Field(default=0.13, ge=0)
-    replaced: float = Field(default=0.15, ge=0)
+    letters: float = Field(default=0.5, ge=0, le=1000)
+    merged: float = Field(default=0.12, ge=0, le=1000)
+    split: float = Field(default=0.1, ge=0, le=1000)
+    dropped: float = Field(default=0.13, ge=0, le=1000)
+    replaced: float = Field(default=0.15, ge=0, le=1000)
     swallowed: float = Field(default=0.35, ge=0, lt=1)
 
 

@@ -57,7 +57,7 @@ def _words(teacher: Path, count: int) -> list[str]:
     try:
         vocabulary = json.loads((teacher / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
         ordered = sorted(vocabulary, key=vocabulary.__getitem__)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise SettingsError(f"teacher {teacher.name}: needs a tokenizer.json with a WordPiece vocabulary") from None
     return [word for word in ordered if WORD.fullmatch(word)][:count]
 

@@ -173,13 +173,13 @@ def _shapes(path: Path) -> Iterator[list[int]]:
                 raise ValueError(length)
             header = json.loads(stream.read(length))
         yield from ([int(side) for side in each["shape"]] for name, each in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
         raise Damaged(f"{path}: the header of its weights can't be read; restore the file") from None
 
 
 def _json(path: Path) -> dict[str, object]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

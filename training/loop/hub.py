@@ -15,8 +15,8 @@ HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
-ALLOWED_FILES: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-"""Files that are downloaded: weights, configuration and tokenizer, no code and no pickles."""
+ALLOWED_FILES: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.arpa")
+"""Files that are downloaded: weights, configuration, tokenizer and language model, no code and no pickles."""
 
 
 def hub_folder(name: str, revision: str | None, key: str) -> Path:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from corpus.errors import SettingsError
 from corpus.storage.durable_write import sync, temporary_name
+
+FORMER: Final = ".former-"
+"""Prefix of the name of a folder that is being replaced, where the system can't exchange two folders in one step."""
+
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux, see renameat2(2)."""
 
 
 def check_model_folder(folder: Path) -> None:
@@ -41,26 +51,68 @@ def weights_digest(folder: str | Path) -> str:
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty draft folder that replaces `folder` as a whole when the block ends without error.
 
-    All files are synchronised to disk before the draft is renamed, so that an interruption leaves no incomplete folder
-    under the name. After an error the draft is removed and `folder` is as before.
+    An interruption leaves no incomplete folder under the name, see `put_in_place`. After an error the draft is removed
+    and `folder` is as before.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft, former = temporary_name(folder), temporary_name(folder)
+    put_back(folder)
+    draft = temporary_name(folder)
     draft.mkdir()
     try:
         yield draft
-        for path in [*sorted(draft.rglob("*")), draft]:
-            sync(path)
-        if folder.exists():
-            folder.rename(former)
-        draft.rename(folder)
-        sync(folder.parent)
-    except BaseException:
+        put_in_place(draft, folder)
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        if former.exists() and not folder.exists():
-            former.rename(folder)
-        raise
+
+
+def put_in_place(draft: Path, folder: Path) -> None:
+    """Rename a draft to `folder`, durably; what was there has the name of the draft afterwards.
+
+    All files are on the disk before. Where there is a folder already both are exchanged in one step, so that a kill at
+    any moment leaves the old folder or the new one under the name. Where the system can't do that, a kill between two
+    renames leaves the old one under a name of its own, from which `put_back` restores it.
+    """
+    sync_folder(draft)
+    if not folder.exists():
+        draft.rename(folder)
+    elif not _exchanged(draft, folder):
+        former = _former(folder)
+        folder.rename(former)
+        try:
+            draft.rename(folder)
+        except OSError:
+            put_back(folder)
+            raise
+        former.rename(draft)
+    sync(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush all files of a folder, and their names, to the disk."""
+    for path in [*sorted(folder.rglob("*")), folder]:
+        sync(path)
+
+
+def put_back(folder: Path) -> None:
+    """Restore a folder whose replacement was killed between two renames; remove what a finished one left."""
+    former = _former(folder)
+    if former.exists() and not folder.exists():
+        former.rename(folder)
+        sync(folder.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _former(folder: Path) -> Path:
+    return folder.with_name(FORMER + folder.name)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in one step; return whether the system can do that."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    sys.audit("os.rename", str(one), str(other), -1, -1)  # as for every other rename
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), ctypes.c_uint(_EXCHANGE)) == 0)
 
 
 @contextmanager

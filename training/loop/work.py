@@ -61,11 +61,11 @@ class StepSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, le=10_000)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    patience: int | None = Field(None, ge=1)
-    checkpoint_after: float = Field(600.0, ge=0)
+    patience: int | None = Field(None, ge=1, le=10_000)
+    checkpoint_after: float = Field(600.0, ge=0, le=1e9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,9 @@ def registry_problems(
         if found is None:
             problems.append(f"{name} {version.version} is not registered in MLflow; restore its database from a backup")
         else:
-            problems += [f"{name} {version.version}: {what}" for what in changed_files(found)]
+            problems += [
+                f"{name} {version.version}: {what}" for what in changed_files(found, is_base=version.origin == "base")
+            ]
         if on_progress is not None:
             on_progress(done)
     for alias, version_number in aliases.items():

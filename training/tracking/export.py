@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from corpus import normal_form
+from corpus.normal_form import NORMALISER
 from corpus.records.base import Kind
-from corpus.text import NORMALISER
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
 CODE = "serving.py"
 """File beside a version's files with the code that serves it."""
 
-PARTS: Mapping[str, tuple[str, str]] = {
-    "asr": ("serving_text.py", "serving_speech.py"),
-    "intent": ("serving_text.py", "serving_intent.py"),
-}
-"""By kind, the files that are joined to that code."""
+PARTS: Mapping[str, str] = {"asr": "serving_speech.py", "intent": "serving_intent.py"}
+"""By kind, the file that is joined to the normal form and to what both kinds need."""
 
-NOT_IN_THE_SECOND = ("from __future__ ", "from training.")
-"""How the lines begin that only separate files need: the first file has what they import."""
+NOT_IN_A_LATER_ONE = ("from __future__ ", "from training.", "from corpus.")
+"""How the lines begin that only separate files need: the first files have what they import."""
 
 INNER = "model"
 """Folder of the model's own files in that of a version."""
@@ -52,9 +50,11 @@ EXAMPLE_TEXT = "turn on the light in the kitchen"
 
 def serving_code(kind: Kind) -> bytes:
     """Return the code that serves versions of a kind, one file that imports nothing of earmark."""
-    first, second = (Path(__file__).with_name(part).read_text(encoding="utf-8") for part in PARTS[kind])
-    own = [line for line in second.splitlines(keepends=True) if not line.startswith(NOT_IN_THE_SECOND)]
-    return f"{first}\n\n{''.join(own)}".encode()
+    here = Path(__file__)
+    files = (Path(normal_form.__file__), here.with_name("serving_text.py"), here.with_name(PARTS[kind]))
+    first, *later = (file.read_text(encoding="utf-8").splitlines(keepends=True) for file in files)
+    own = [[line for line in lines if not line.startswith(NOT_IN_A_LATER_ONE)] for lines in later]
+    return "\n\n".join("".join(lines) for lines in (first, *own)).encode()
 
 
 def serving_digest(kind: Kind) -> str:

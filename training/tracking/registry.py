@@ -115,14 +115,20 @@ def versions_with_digest(tracking: Tracking, kind: Kind, digest: str) -> list[st
     return sorted((str(version.version) for version in found), key=int)
 
 
-def changed_files(found: MlflowVersion) -> list[str]:
-    """Return which files of a version differ from those registered; files on other machines are not checked."""
+def changed_files(found: MlflowVersion, *, is_base: bool = False) -> list[str]:
+    """Return which files of a version differ from those registered; files on other machines are not checked.
+
+    What is a base can't be rolled back: using it again restores its files.
+    """
     record, outer = _record(found), local_path(str(found.source))
     if outer is None:
         return []
     inner = local_path(record.model_uri)
     if inner is None or not inner.is_dir() or files_differ(inner, record.digest):
-        return ["its files are not what was registered; restore them or roll back"]
+        remedy = (
+            "restore them with earmark base use NAME, or use another base" if is_base else "restore them or roll back"
+        )
+        return [f"its files are not what was registered; {remedy}"]
     expected, code = found.tags.get(SERVING_TAG), outer / CODE
     if expected and not (code.is_file() and hashlib.sha256(code.read_bytes()).hexdigest() == expected):
         return [f"{CODE} beside its files is not what was registered; don't serve it, restore it"]

@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from mlflow.models import set_model
 
-from training.tracking.serving_text import LOCAL, Served, normalise
+from corpus.normal_form import normalise
+from training.tracking.serving_text import LOCAL, Served
 
 TEXTS_AT_ONCE = 64
 """Texts of one batch."""

@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from mlflow.models import set_model
 
-from training.tracking.serving_text import LOCAL, Served, normalise
+from corpus.normal_form import normalise
+from training.tracking.serving_text import LOCAL, Served
 
 MIN_SECONDS = 0.1  # least duration of a clip [s]; shorter clips are padded with silence
 TSALLIS_ALPHA = 1.0 / 3.0  # entropic index of the word confidence (Laptev & Ginsburg 2023)

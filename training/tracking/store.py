@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
+from corpus.settings import MOST_SECONDS
 from corpus.storage.durable_write import link_new, sync
+from corpus.user_paths import expanded
 
 if TYPE_CHECKING:
     from mlflow.tracking.client import MlflowClient
@@ -41,7 +43,7 @@ class TrackingSettings(BaseModel):
     artifact_root: str | None = None
     experiment: str = Field(default="earmark", min_length=1)
     model_prefix: str = Field(default="earmark", pattern=r"^[A-Za-z0-9_-]+$")
-    system_seconds: float = Field(default=5.0, ge=0)
+    system_seconds: float = Field(default=5.0, ge=0, le=MOST_SECONDS)
 
 
 LONGEST_TEXT = 4000
@@ -149,7 +151,7 @@ def without_password(text: str) -> str:
 
 
 def _folder(home: Path) -> Path:
-    return home.expanduser().resolve() / "mlflow"
+    return expanded(home).resolve() / "mlflow"
 
 
 def _bind_process(uri: str) -> None:
@@ -234,7 +236,7 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
         if root is None and settings.uri is None:
             root = (_folder(home) / "artifacts").as_uri()
         elif root is not None and "://" not in root:
-            root = Path(root).expanduser().resolve().as_uri()
+            root = expanded(root).resolve().as_uri()
         try:
             return str(client.create_experiment(settings.experiment, artifact_location=root))
         except MlflowException as error:

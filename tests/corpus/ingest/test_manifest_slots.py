@@ -125,6 +125,10 @@ def test_an_unknown_field_is_named_before_the_field_that_is_missing_for_it() -> 
     [
         ({"account": "speaker"}, "unknown field `speaker`, and `account` is missing: rename it to account"),
         ({"audio": "audio_filepath"}, "unknown field `audio_filepath`, and `audio` is missing: rename it to audio"),
+        (
+            {"account": "speaker", "wake": "take", "consent": "accent"},
+            "unknown field `speaker`, and `account`, `consent`, `wake` are missing: rename it to account",
+        ),
         ({"locale": "Language"}, "unknown field `Language`, and `locale` is missing: rename it to locale"),
         (
             {"account": "client_id", "device_type": "device"},

@@ -13,8 +13,9 @@ from corpus.storage.database import writing
 from corpus.storage.records_schema import aliases
 from corpus.tables import models as store
 from flows.models import registry
-from flows.models.base_models import ensure_champions, refuse_other_base, use_base
+from flows.models.base_models import ensure_champions, other_bases, refuse_other_base, use_base
 from flows.models.version_description import descriptions
+from flows.reports.doctor import examine
 from flows.runtime.settings import Settings, load_settings
 from tests.training.tiny import tiny_asr_folder
 from tests.training.tiny_intent import tiny_intent
@@ -158,6 +159,39 @@ def test_a_folder_that_vanished_changes_nothing_but_a_warning(home: Path):
     assert "its own base, asr/1" in warnings[0]
     with pytest.raises(SettingsError, match="no folder"):
         ensured(settings, "switch")
+
+
+@pytest.mark.parametrize(
+    ("named", "why"), [("twn", "no base of that name"), ("/", "no config.json"), ("~nosuchuser/x", "the ~ in it")]
+)
+def test_what_is_no_base_stops_a_command_and_an_unattended_run_goes_on(home: Path, named: str, why: str):
+    settings = settings_of(home, asr=named)
+    with pytest.raises(Refused, match=rf"models\.asr: .*{why}.* set models\.asr to null to stay .*asr/1"):
+        ensured(settings)
+    warnings = ensured(settings, "keep")
+    assert len(warnings) == 1
+    assert why in warnings[0]
+    assert "goes on with its own base, asr/1" in warnings[0]
+    with pytest.raises(SettingsError, match=why):
+        ensured(settings, "switch")
+    corpus = open_corpus(settings.corpus)
+    try:
+        assert [why in line for line in other_bases(corpus, settings.home, settings.models)] == [True]
+    finally:
+        corpus.close()
+
+
+def test_the_doctor_says_where_a_command_would_stop_because_of_the_settings(home: Path):
+    for named in (home / "other", "twn"):
+        problems = examine(settings_of(home, asr=named), repair=False).problems
+        assert [line for line in problems if line.startswith("models: models.asr") and "to null" in line]
+    assert examine(settings_of(home), repair=False).problems == ()
+
+
+@pytest.mark.parametrize("named", ["x" * 300, f"/tmp/{'x' * 300}"])
+def test_a_folder_that_can_t_be_read_is_named_in_one_line(home: Path, named: str):
+    with pytest.raises(Refused, match=f"models.asr: {named} can't be read"):
+        ensured(settings_of(home, asr=named))
 
 
 def test_a_newer_embedded_base_changes_nothing(home: Path):

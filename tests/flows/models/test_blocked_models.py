@@ -16,6 +16,7 @@ from corpus.tables import snapshots
 from flows.models import registry
 from flows.models.base_models import ensure_champions, use_base
 from flows.models.blocked_models import blocked_models
+from flows.models.bring_base import add_base
 from flows.reports.doctor import examine
 from flows.runtime.settings import Settings, load_settings
 from tests.flows.homes import earmark
@@ -105,10 +106,71 @@ def test_the_files_of_a_registered_base_that_comes_with_earmark_are_restored(tmp
                 corpus, settings.home, registry.BASES / "asr", "asr", open_tracking(settings.tracking, settings.home)
             )
         assert folder_digest(folder) == version.base
-        assert blocked_models(corpus, settings.home) == []
+        assert blocked_models(corpus, settings.home, settings.models) == []
         assert standing(settings) == ("1", "1")
     finally:
         corpus.close()
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "removed"])
+@pytest.mark.parametrize("copy", ["added", "named"])
+def test_a_damaged_base_is_restored_from_an_intact_copy_and_stays(tmp_path: Path, damage: str, copy: str):
+    theirs, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
+    named = "theirs" if copy == "added" else str(theirs)
+    settings = load_settings(None, [f"corpus.home={home}", f"models.asr={named}"])
+    if copy == "added":
+        add_base(home, str(theirs))
+        shutil.rmtree(theirs)
+    corpus = open_corpus(settings.corpus)
+    try:
+        ensure_champions(corpus, home, settings.models, settings.tracking)
+        with corpus.read() as conn:
+            version = store.version(conn, "asr", "1")
+        folder = Path(registry.located(home, version.model_uri))
+        damaged(folder, damage)
+        assert [line for line in examine(settings, repair=False).problems if "earmark base use NAME" in line]
+        preview = examine(settings, repair=True, dry_run=True)
+        done = f"the files of asr/1 are restored from the base {named}"
+        assert [each.repair for each in preview.replaced or ()] == [done]
+        report = examine(settings, repair=True)
+        assert [each.repair for each in report.replaced or ()] == [done]
+        assert (report.problems, folder_digest(folder)) == ((), version.base)
+        assert standing(settings) == ("1", "1")
+        assert ensure_champions(corpus, home, settings.models, settings.tracking) == ()
+    finally:
+        corpus.close()
+
+
+def damaged(folder: Path, how: str) -> None:
+    weights = folder / "model.safetensors"
+    if how == "removed":
+        shutil.rmtree(folder)
+    elif how == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    else:
+        with (folder / "config.json").open("a") as file:
+            file.write("\n")
+
+
+def test_a_base_without_a_copy_is_replaced_and_the_settings_that_name_it_are_named(tmp_path: Path):
+    theirs, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
+    settings = load_settings(None, [f"corpus.home={home}", f"models.asr={theirs}"])
+    corpus = open_corpus(settings.corpus)
+    try:
+        ensure_champions(corpus, home, settings.models, settings.tracking)
+        with corpus.read() as conn:
+            folder = Path(registry.located(home, store.version(conn, "asr", "1").model_uri))
+    finally:
+        corpus.close()
+    damaged(folder, "cut")
+    damaged(theirs, "cut")
+    report = examine(settings, repair=True)
+    assert [each.named for each in report.replaced or ()] == [str(theirs)]
+    assert "set models.asr to null in the settings" in (report.replaced or ())[0].repair
+    assert standing(settings) == ("2", "2")
+    assert [line for line in report.problems if "set models.asr to null to stay" in line]
+    settings = load_settings(None, [f"corpus.home={home}"])
+    assert not [line for line in examine(settings, repair=True).problems if "models.asr" in line]
 
 
 def test_a_base_of_the_home_that_loads_is_preferred(settings: Settings, tmp_path: Path):
@@ -134,7 +196,7 @@ def test_a_champion_whose_files_are_away_or_that_learned_is_left_to_a_person(set
             learned = ModelVersion("asr", "2", "run", snapshot.snapshot_id, first.base, "1", first.model_uri)
             store.put_version(conn, learned)
             store.move_alias(conn, "asr", "champion", "1", "2")
-        found = blocked_models(corpus, settings.home)
+        found = blocked_models(corpus, settings.home, settings.models)
         assert [(each.version, each.roles, each.repairable) for each in found] == [
             ("2", ("champion",), False),
             ("1", ("base",), True),
@@ -144,6 +206,6 @@ def test_a_champion_whose_files_are_away_or_that_learned_is_left_to_a_person(set
             registry.load_asr(settings.home, first)
         shutil.rmtree(registry.located(settings.home, first.model_uri))
         registry._folder.cache_clear()
-        assert [each.repairable for each in blocked_models(corpus, settings.home)] == [False, False]
+        assert [each.repairable for each in blocked_models(corpus, settings.home, settings.models)] == [False, False]
     finally:
         corpus.close()

@@ -69,7 +69,7 @@ def test_a_base_comes_with_its_decoder(tmp_path: Path):
     assert folder_digest(added.folder) == folder_digest(folder)
     assert add_base(home, str(folder)).already
     write_decoder(folder, replace(decoder, phrases=()))
-    with pytest.raises(Refused, match="another decoder"):
+    with pytest.raises(Refused, match="other files"):
         add_base(home, str(folder))
 
 
@@ -157,6 +157,21 @@ def test_the_catalogue_is_fetched_at_its_commit_and_a_wrong_commit_or_a_cut_down
     shutil.rmtree(tmp_path / "cache")
     show = earmark("base", "list", "--json", EARMARK_HOME=str(home))
     assert {each["name"] for each in json.loads(show.stdout) if each["in_home"]} == {"embedded", "whisper-base"}
+
+
+@pytest.mark.slow
+def test_a_base_from_the_hub_comes_with_its_decoder(tmp_path: Path):
+    pytest.importorskip("flashlight.lib.text")
+    folder, home, commit = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home", "c" * 40
+    decoder = DecoderFiles(BeamSettings(), to_arpa(build_ngrams([("turn it on", 1.0)])), (), {"de-AT": ("grete",)})
+    write_decoder(folder, decoder)
+    with hub_server() as hub:
+        hub.models["their/base", commit] = folder
+        where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "EARMARK_HOME": str(home)}
+        where |= {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
+        done = earmark("base", "add", f"their/base@{commit}", **where)
+    assert done.returncode == 0, done.stderr
+    assert read_decoder(home / "bases" / "base") == decoder
 
 
 @pytest.mark.slow

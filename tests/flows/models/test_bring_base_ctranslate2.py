@@ -41,10 +41,11 @@ def test_a_folder_in_ctranslate2s_format_becomes_a_base_in_transformers(
     written: Callable[[Path], Path], tmp_path: Path
 ):
     folder, home = written(tmp_path / "whisper-theirs"), tmp_path / "home"
-    done = earmark("base", "add", str(folder), "--language", "en", "--json", EARMARK_HOME=str(home))
+    done = earmark("base", "add", str(folder), "--language", "English", "--json", EARMARK_HOME=str(home))
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert (facts["name"], facts["kind"], facts["family"]) == ("whisper-theirs", "asr", "whisper")
+    assert facts["languages"] == ["en"]
     base = home / "bases" / "whisper-theirs"
     assert facts["digest"] == weights_digest(base)
     assert facts["safe"]["loop.learning_rate"] == 1e-3  # as small as this one is

@@ -130,7 +130,9 @@ def test_before_there_are_enough_clips_nothing_is_opened_and_the_line_says_what_
     )
     label(corpus, ids[19:])
     line = champion_lines(on_labels(corpus))[0]
-    assert line == "24 labelled clips, 5 not scored by the champions: run earmark score, then asr/1 is known"
+    assert line == (
+        "24 labelled clips, 5 not scored by the champions: run earmark score, then this line says how good asr/1 is"
+    )
     assert openings(corpus) == []
 
 
@@ -312,7 +314,8 @@ def poor_home(tmp_path: Path) -> Settings:
 def challenge(corpus: Corpus, decision: str, *, tainted: bool = False) -> None:
     """Leave intent/2 as a challenger on which the gate decided so."""
     with writing(corpus.records) as conn:
-        version = ModelVersion("intent", "2", "run-2", "", "base", "", "nowhere", tainted=tainted)
+        learned = snapshots.put_snapshot(conn, Snapshot(()), "intent")
+        version = ModelVersion("intent", "2", "run-2", learned, "base", "", "nowhere", tainted=tainted)
         store.put_version(conn, version)
         store.move_alias(conn, "intent", "challenger", None, "2")
         judgements.put(conn, "intent", "2", Judgement("rows", "1-1", decision))
@@ -350,6 +353,22 @@ def test_a_version_that_waits_is_offered_for_use_only_where_it_is_better(errors:
     assert ("earmark promote asr/4 --force" in line) is used
     assert ("merge more answers, then earmark retrain asr" in line) is not used
     assert f"(WER {100 * errors[1]:.1f} %, champion 60.0 %)" in line
+
+
+def test_a_base_in_use_that_is_not_the_champion_is_named_with_the_command(corpus: Corpus):
+    ids = arrive(corpus, 24)
+    transcribe(corpus, ids, "nothing of this")
+    label(corpus, ids)
+    assert "earmark base list" in champion_lines(on_labels(corpus))[0]
+    with writing(corpus.records) as conn:
+        store.put_version(conn, ModelVersion("asr", "2", "run-2", "", "other", "", "elsewhere"))
+        store.move_alias(conn, "asr", "base", store.alias(conn, "asr", "base"), "2")
+    line = champion_lines(on_labels(corpus))[0]
+    assert line.endswith(
+        "asr/2 is the base that versions learn from now, and asr/1 is champion still; "
+        "earmark promote asr/2 --force --why TEXT makes asr/2 champion"
+    )
+    assert "earmark base list" not in line
 
 
 def test_of_the_labelled_clips_those_that_a_champion_learned_from_make_no_figure():

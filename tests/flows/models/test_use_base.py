@@ -57,6 +57,13 @@ def test_the_file_and_the_home_agree_and_no_command_needs_more(tmp_path: Path):
         assert (base.version, base.digest) == ("2", folder_digest(tmp_path / "theirs"))
     finally:
         corpus.close()
+    corpus = open_corpus(settings.corpus)
+    try:  # the name is that of the home's base, whose folder vanished: no slip of the pen
+        models = load_settings(config).models
+        warnings = ensure_champions(corpus, home, models, settings.tracking)
+        assert ["its own base, asr/2" in line for line in warnings] == [True]
+    finally:
+        corpus.close()
     used(settings, "embedded")
     add_base(home, str(tmp_path / "theirs"))
     with pytest.raises(Refused, match="theirs"):  # the settings name what the home no longer learns from

@@ -26,6 +26,7 @@ from flows.runtime.session import opened
 from tests.corpus.stored import admit, arrive
 from tests.flows.homes import arguments, earmark, small_settings
 from tests.flows.small_round import round_of
+from tests.training.families import family_folder
 
 
 def test_repair_with_a_mistyped_records_url_deletes_nothing(tmp_path: Path):
@@ -81,6 +82,14 @@ def test_a_decoder_that_the_next_version_can_not_get_is_a_problem(tmp_path: Path
     (tmp_path / "words.txt").write_text("two words\n")
     odd = small_settings(tmp_path / "home", f"asr.beam.words={tmp_path / 'words.txt'}")
     assert any("words.txt: line 1" in each for each in examine(odd, repair=False).problems)
+    (tmp_path / "names.txt").write_bytes("dua lipa\n".encode("utf-16-le"))
+    assert [each for each in examine(gone, repair=False).problems if each.startswith("decoder: ")] == [
+        "decoder: names.txt: has NUL bytes, as texts in UTF-16 have; save it as UTF-8"
+    ]
+    whisper = small_settings(tmp_path / "home", f"models.asr={family_folder('whisper', tmp_path / 'base')}")
+    assert "decoder: only speech models with a CTC head take a beam; set asr.decoder to greedy" in (
+        examine(whisper, repair=False).problems
+    )
     monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
     (problem,) = (each for each in examine(settings, repair=False).problems if each.startswith("decoder: "))
     assert "pip install 'earmark[beam]'" in problem

@@ -37,6 +37,9 @@ def test_what_a_language_model_brings_is_said_in_words():
         "WER there, with it": None,
         "digest of the language model": "abababababab",
     }
+    assert worded("lm", {"dev_rows": 25}) == {"dev rows on which the weights were chosen": "25"}
+    untried = "0: they are the defaults, and untried on your clips"
+    assert worded("lm", {"dev_rows": 0}) == {"dev rows on which the weights were chosen": untried}
     assert worded("lm", {"phrases": 2, "phrases_by_locale": {}}) == {"phrases that are boosted": 2}
     shown = worded("lm", {"phrases": 0, "phrases_by_locale": {"de-AT": 3}})
     assert shown == {"phrases that are boosted": 0, "further phrases, in clips of a locale alone": {"de-AT": 3}}

@@ -37,6 +37,20 @@ def test_work_that_does_not_advance_has_lines_too():
     assert lines[0].endswith(" so far")
 
 
+def test_of_few_items_no_time_left_is_guessed():
+    lines: list[str] = []
+    lines_of = ProgressLines(lines.append, every=0.05)
+    with (
+        lines_of as listener,
+        progress.listening(listener),
+        progress.track("evaluating versions", 3, "versions") as advance,
+    ):
+        advance(1)
+        wait_for(lines, 1)
+    assert lines[0].startswith("evaluating versions: 1 of 3 versions, ")
+    assert lines[0].endswith(" so far")
+
+
 def test_work_whose_items_are_all_done_is_finishing():
     lines: list[str] = []
     lines_of = ProgressLines(lines.append, every=0.05)

@@ -41,6 +41,11 @@ def test_what_config_show_prints_loads_as_the_same_settings(tmp_path: Path):
     assert load_settings(file) == settings
 
 
+def test_the_home_of_an_unknown_user_is_one_line():
+    with pytest.raises(SettingsError, match=r"^~nosuchuser/x: there is no home directory of ~nosuchuser"):
+        _ = load_settings(None, ["corpus.home='~nosuchuser/x'"]).home
+
+
 def seeds(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Yield the keys of all seeds below a group of settings."""
     for name, field in model.model_fields.items():

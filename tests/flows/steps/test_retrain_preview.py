@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from corpus.errors import SettingsError
 from corpus.handle import open_corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind
@@ -76,6 +77,26 @@ def test_a_home_where_nothing_ran_yet_knows_its_labels_and_no_time(tmp_path: Pat
     assert (speech.due, speech.account.train, speech.training_seconds, speech.judging_seconds) == (True, 3, None, None)
     assert (intent.due, intent.account.left_out) == (False, {"no_intent": 3})
     assert not (settings.home / "mlflow").exists()
+
+
+@pytest.mark.parametrize("versions", [0, 1])
+def test_a_decoder_whose_files_the_training_would_refuse_is_refused_before(
+    lived: tuple[Settings, DemoReport], tmp_path: Path, versions: int
+):
+    pytest.importorskip("flashlight.lib.text")
+    home = copy_of(lived[0].home, tmp_path / "home") if versions else tmp_path / "home"
+    file = tmp_path / "names.txt"
+    file.write_text("dua lipa\n")
+    settings = small_settings(home, "asr.decoder=beam", f"asr.beam.phrases={file}")
+    with opened(settings) as corpus:
+        if not versions:
+            arrive(corpus, 3)
+        assert preview(corpus, settings, "asr", only_if_due=False).kind == "asr"
+        file.write_text(f"dua {'o' * 101}\n")
+        for only_if_due in (False, True):
+            with pytest.raises(SettingsError, match=r"^names\.txt: line 1 has a word of more than 100 letters"):
+                preview(corpus, settings, "asr", only_if_due=only_if_due)
+        assert preview(corpus, settings, "intent", only_if_due=False).kind == "intent"
 
 
 def test_the_account_is_one_line_that_adds_up():

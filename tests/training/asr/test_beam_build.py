@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,11 @@ from corpus.errors import SettingsError, UsageError
 from tests.training.asr.test_language_model import probability
 from training.asr.arpa import read_arpa, words_of
 from training.asr.beam_build import (
+    FILES,
     BeamBuildSettings,
     LabelText,
     build_decoder,
+    check_files,
     files_digest,
     read_words,
     without_private_words,
@@ -76,6 +80,78 @@ def test_a_given_language_model_is_taken_in_place_of_the_labels(tmp_path):
     assert decoder.settings.lm_weight == 0.2
 
 
+def test_a_language_model_may_be_compressed_and_a_binary_one_is_named_as_that(tmp_path):
+    arpa = build_decoder(BeamBuildSettings(), LABELS).arpa
+    (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(arpa.encode()))
+    assert build_decoder(BeamBuildSettings(lm=tmp_path / "lm.arpa.gz"), LABELS).arpa == arpa
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(arpa.encode())[:-9])
+    (tmp_path / "lm.binary").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0\xff")
+    for name, why in (("cut.gz", "can't be read"), ("lm.binary", "give the ARPA file")):
+        with pytest.raises(SettingsError, match=f"{name}: .*{why}"):
+            check_files(BeamBuildSettings(lm=tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["words", "texts", "phrases"])
+def test_each_file_may_be_compressed_and_the_check_reads_what_the_build_reads(tmp_path, name):
+    plain, small = tmp_path / "plain.txt", tmp_path / "small.txt.gz"
+    plain.write_text("lamp\nstove\n")
+    small.write_bytes(gzip.compress(plain.read_bytes()))
+    settings = [BeamBuildSettings.model_validate({name: file}) for file in (plain, small)]
+    for each in settings:
+        check_files(each)
+    assert build_decoder(settings[0], LABELS) == build_decoder(settings[1], LABELS)
+    assert files_digest(settings[0]) == files_digest(settings[1])
+
+
+WRONG = {
+    "long": (f"lamp\n{'o' * 101}\n".encode(), "line 2 has a word of more than 100 letters"),
+    "utf-16": ("lamp\n".encode("utf-16-le"), "has NUL bytes"),
+    "latin-1": (b"\xfcber\n", "can't be read as UTF-8"),
+    "cut": (gzip.compress(b"lamp\n" * 100)[:-9], "can't be read as UTF-8"),
+    "lm": (b"mmap lm http://kheafield.com/code format", "a binary of KenLM"),
+    "pipe": (None, "is not a regular file"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("name", FILES)
+def test_what_the_build_refuses_the_check_refuses_in_the_same_line(tmp_path, name, wrong):
+    content, why = WRONG[wrong]
+    file = tmp_path / "file.txt"
+    if content is None:
+        os.mkfifo(file)
+    elif (name, wrong) == ("lm", "long"):
+        arpa = build_decoder(BeamBuildSettings(), LABELS).arpa.replace("jazz", "o" * 101)
+        file.write_text(arpa)
+        why = f"line {arpa[: arpa.index('ooo')].count(chr(10)) + 1} has a word of more than 100 letters"
+    else:
+        file.write_bytes(content)
+    settings = BeamBuildSettings.model_validate({name: file})
+    said = []
+    for read in (check_files, lambda each: build_decoder(each, LABELS)):
+        with pytest.raises(SettingsError, match=f"file.txt: {why}") as caught:
+            read(settings)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_long_words_of_labels_and_examples_are_unknown_ones(tmp_path):
+    word = "o" * 200_000
+    labels = [*LABELS, LabelText(f"call {word}", 1.0, "s1"), LabelText(f"call {word}", 1.0, "s2")]
+    decoder = build_decoder(BeamBuildSettings(), labels, [f"play {word}"])
+    assert word not in decoder.arpa
+    assert "play <unk>" in decoder.arpa
+    assert words_of(model_of(decoder)) == ["call", "jazz", "play"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("wrong", ["", 5, False, ["lamp"]])
+def test_what_is_no_name_of_a_file_is_refused(name, wrong):
+    with pytest.raises(ValueError, match="it names no file; give one, or null for none") as caught:
+        BeamBuildSettings.model_validate({name: wrong})
+    assert [each["loc"] for each in caught.value.errors()] == [(name,)]
+
+
 def test_the_digest_follows_the_contents_of_the_files_and_the_decoder(tmp_path):
     file = tmp_path / "phrases.txt"
     file.write_text("anna\n")
@@ -136,6 +212,17 @@ def test_words_and_commands_that_come_with_earmark_stand_beside_labels_and_count
     named = tmp_path / "english"
     named.write_text("lamp\n")
     assert read_words(named) == {"lamp": 0.0}
+
+
+def test_a_file_of_ones_own_named_english_stays_one_when_settings_are_written_and_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "english").write_text("lamp\n")
+    settings = BeamBuildSettings.model_validate({"words": "./english", "texts": "english"})
+    again = BeamBuildSettings.model_validate(settings.model_dump(mode="json"))
+    assert again == settings
+    assert again.texts == "english"
+    assert again.words is not None
+    assert read_words(again.words) == {"lamp": 0.0}
 
 
 @pytest.mark.parametrize("line", ["two words", "the\tmany", "the\t-1", "the\tinf", "the\tnan"])

@@ -208,7 +208,9 @@ def test_transcripts_depend_on_the_locale_of_a_clip_and_neither_on_order_nor_bat
 
 
 def test_phrases_of_a_locale_need_pairs_of_words_as_soon_as_the_model_is_loaded(folder):
-    files = DecoderFiles(BeamSettings(), "\\data\\\nngram 1=1\n\n\\1-grams:\n-1.0 a\n\\end\\\n", (), CALL_HANNAH)
+    files = DecoderFiles(
+        BeamSettings(), "\\data\\\nngram 1=2\n\n\\1-grams:\n-1.0 a\n-1 </s>\n\\end\\\n", (), CALL_HANNAH
+    )
     with pytest.raises(SettingsError, match="order 2 or 3"):
         with_decoder(load_asr(folder), files)
 
@@ -222,14 +224,46 @@ def test_a_decoder_that_can_not_be_read_is_an_error_that_names_the_model(folder,
     (copy / DECODER / name).unlink()
     if content is not None:
         (copy / DECODER / name).write_text(content)
-    with pytest.raises(SettingsError, match=r"asr|lm\.arpa"):
+    with pytest.raises(SettingsError, match=r"asr|lm\.arpa") as caught:
         load_asr(copy)
+    assert ("beam.json: width: " in str(caught.value)) == (content == '{"width": 0}')
+    assert "\n" not in str(caught.value)
+
+
+def test_words_that_are_too_long_are_left_out_of_the_lexicon(folder):
+    words = ["call", "o" * 101, "o" * 200_000]
+    asr = load_asr(folder)
+    arpa = to_arpa(build_ngrams([(text, 1.0) for text in [*TEXTS, *words]], order=2))
+    beam = with_decoder(asr, DecoderFiles(BeamSettings(), arpa, (f"call {'e' * 200_000}",))).beam
+    assert "call" in beam.lexicon.spellings
+    assert max(map(len, beam.lexicon.spellings)) <= 100
+    assert set(model_lexicon(asr, ["o" * 100, "o" * 101]).spellings) == {"o" * 100}
+
+
+@pytest.mark.parametrize("name", ["beam.json", "lm.arpa", "phrases.txt", "phrases"])
+def test_a_pipe_in_the_place_of_a_file_of_a_decoder_is_refused_at_once(folder, tmp_path, name):
+    copy = tmp_path / "asr"
+    shutil.copytree(folder, copy)
+    (copy / DECODER / name).unlink(missing_ok=True)
+    os.mkfifo(copy / DECODER / name)
+    with pytest.raises(SettingsError, match=r"^speech model asr: .*can't be read"):
+        load_asr(copy)
+
+
+def test_a_language_model_of_which_the_model_can_spell_no_word_is_refused(folder):
+    arpa = to_arpa(build_ngrams([("\u6771\u4eac", 1.0)], order=2))
+    with pytest.raises(
+        SettingsError, match=r"^language model lm\.arpa: the speech model can't spell any of its 1 words"
+    ):
+        with_decoder(load_asr(folder), DecoderFiles(BeamSettings(), arpa))
+    private = to_arpa(build_ngrams([("<unk>", 1.0)], order=2))  # labels of one speaker: nothing to spell yet
+    assert with_decoder(load_asr(folder), DecoderFiles(BeamSettings(), private)).beam is not None
 
 
 def test_a_model_without_frames_takes_no_beam(tmp_path):
     folder = family_folder("moonshine", tmp_path)
     write_decoder(folder, DecoderFiles(BeamSettings(), ARPA))
-    with pytest.raises(SettingsError, match="with a CTC head take a beam"):
+    with pytest.raises(SettingsError, match=r"asr: it has a decoder, .*remove its folder `decoder`"):
         load_asr(folder)
 
 

@@ -161,6 +161,44 @@ def test_varied_clips_keep_what_they_should():
     assert np.array_equal(vary_clip(clip, 16_000, PLAIN, rng), clip)
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"gain_db": 60},
+        {"noise_share": 1, "noise_snr_db": (-100, -100)},
+        {"noise_share": 1, "noise_snr_db": (100, 100)},
+        {"speeds": (0.1,)},
+        {"speeds": (10,)},
+        {"time_masks": 1000, "time_width": 1},
+        {"mel_masks": 1000, "mel_width": 10_000},
+    ],
+)
+def test_clips_and_losses_are_finite_at_the_bounds_of_their_variation(bound):
+    settings = PLAIN.model_copy(update=AugmentSettings.model_validate(bound).model_dump(include=set(bound)))
+    varied = vary_clip(tone_clip("turn on the light"), 16_000, settings, np.random.default_rng(1))
+    assert np.isfinite(varied).all()
+    asr = tiny_asr()
+    assert np.isfinite(train_asr(asr, tone_examples(2), AsrLoopSettings(epochs=1, augment=settings)).losses).all()
+
+
+def test_a_range_of_noise_has_its_lower_end_first():
+    with pytest.raises(ValueError, match="give the lower ratio first"):
+        AugmentSettings(noise_snr_db=(30.0, 8.0))
+
+
+@pytest.mark.parametrize(
+    "bound", [{"learning_rate": 10, "weight_decay": 100}, {"batch_seconds": 100_000}, {"window": 3600}]
+)
+def test_a_training_at_its_bounds_ends_or_is_refused(base, bound, tmp_path):
+    loop = AsrLoopSettings.model_validate({"epochs": 3, "augment": PLAIN, **bound})
+    try:
+        result = finetune_asr(base, tone_examples(4), tmp_path / "out", AsrFinetuneSettings(loop=loop))
+    except Refused:
+        assert "learning_rate" in bound
+    else:
+        assert np.isfinite(result.losses).all()
+
+
 def test_masks_stay_inside_the_clip_and_leave_the_input():
     features = torch.ones(2, 100, 80)
     settings = AugmentSettings(time_masks=2, time_width=0.2, mel_masks=1, mel_width=10)

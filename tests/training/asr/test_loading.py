@@ -9,10 +9,12 @@ import torch
 
 from corpus.errors import Damaged, EarmarkError, SettingsError
 from corpus.records.predictions import ASR_COLUMNS
+from tests.training.families import family_folder
 from tests.training.tiny import TEXTS, tiny_asr, tiny_asr_folder, tone_clip
 from training.asr.ctc import frame_posteriors, output_frames
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import MAX_EMBEDDING, token_text, unit_embedding
+from training.asr.seq2seq_prompts import decoding_rules
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 from training.loop.model_files import replaced_folder, weights_digest
 
@@ -153,6 +155,43 @@ def test_a_tokenizer_of_another_model_is_damage(folder, tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(Damaged, match="more tokens"):
         load_asr(tmp_path / "asr")
+
+
+def test_misshapen_weights_are_named(tmp_path):
+    folder = tiny_asr_folder(tmp_path / "asr")
+    config = json.loads((folder / "config.json").read_text())
+    config["encoder_config"]["intermediate_size"] += 8
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(Damaged, match=r"weights are missing or misshapen, such as [\w.]+$"):
+        load_asr(folder)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["decoder_start_token_id", "eos_token_id", "no_timestamps_token_id", "lang_to_id", "task_to_id"],
+)
+@pytest.mark.parametrize("token", [-1, 266, 10**9, "x", 1.5])
+def test_a_token_that_the_model_does_not_have_is_named(tmp_path, key, token):
+    folder = family_folder("whisper", tmp_path)
+    path = folder / "generation_config.json"
+    general = json.loads(path.read_text())
+    names = {"lang_to_id": "<|en|>", "task_to_id": "transcribe"}
+    general[key] = {**general[key], names[key]: token} if key in names else token
+    path.write_text(json.dumps(general))
+    with pytest.raises(SettingsError, match=f"has the token {token}, and the model has the tokens 0 to 265"):
+        load_asr(folder)
+
+
+@pytest.mark.parametrize("key", ["suppress_tokens", "begin_suppress_tokens"])
+def test_tokens_that_are_never_written_and_that_the_model_does_not_have_change_nothing(tmp_path, key):
+    folder = family_folder("whisper", tmp_path)
+    asr = load_asr(folder)
+    clips = [tone_clip("turn it on")]
+    before = best_texts(asr, clips)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: [-1, 266, 10**6]}))
+    assert decoding_rules(load_asr(folder)) == decoding_rules(asr)
+    assert best_texts(load_asr(folder), clips) == before
 
 
 def test_a_hub_id_needs_its_revision(tmp_path):

@@ -22,7 +22,7 @@ def test_a_folder_has_a_file_for_each_locale_however_it_is_written_and_one_for_a
     (tmp_path / ".hidden").write_text("anna\n")
     names = {locale: file.name for locale, file in phrase_files(tmp_path).items()}
     assert names == {ALL: "all.txt", "de-AT": "de_at.txt", "en-GB": "EN-gb.txt", "zh-Hant": "zh-hant.txt"}
-    assert read_all_phrases(tmp_path) == (("dua lipa",), {"de-AT": ("grüß gott",), "zh-Hant": ("anna", "bea")})
+    assert read_all_phrases(tmp_path) == (("dua lipa",), {"de-AT": ("grüss gott",), "zh-Hant": ("anna", "bea")})
     (tmp_path / "all.txt").unlink()
     assert read_all_phrases(tmp_path)[0] == ()
 
@@ -39,7 +39,7 @@ def test_a_folder_has_a_file_for_each_locale_however_it_is_written_and_one_for_a
         (["de-AT.txt~"], "lists/de-AT.txt~: the file is not named as a locale"),
         (["de-AT"], "lists/de-AT: the file is not named as a locale"),
         (["de-AT.txt", "de_at.txt"], "lists: de-AT.txt and de_at.txt are both of de-AT; join them in one file"),
-        (["de-AT.txt/"], "de-AT.txt: can't be read"),
+        (["de-AT.txt/"], "de-AT.txt: is not a regular file"),
     ],
 )
 def test_a_folder_that_is_empty_or_has_a_file_of_another_name_says_so(tmp_path, names, said):

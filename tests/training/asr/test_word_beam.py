@@ -179,7 +179,7 @@ def test_other_weights_rank_an_n_best_list_anew():
 
 def test_a_file_that_is_no_language_model_is_refused(tmp_path):
     (tmp_path / "lm.arpa").write_text("this is no language model\n")
-    with pytest.raises(SettingsError, match=r"language model lm\.arpa can't be read"):
+    with pytest.raises(SettingsError, match=r"^language model lm\.arpa can't be read; give another ARPA file$"):
         make_beam(letters("cat"), tmp_path / "lm.arpa", BeamSettings())
 
 

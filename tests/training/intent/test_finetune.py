@@ -181,7 +181,7 @@ def test_nothing_to_learn_is_bad_usage(base, tmp_path, examples):
 
 
 def test_a_loss_that_is_not_finite_saves_nothing(base, tmp_path):
-    wild = FitSettings(epochs=10, encoder_rate=1e30, head_rate=1e30)
+    wild = FitSettings(epochs=20, encoder_rate=10, head_rate=10, weight_decay=100)  # weights grow 1000 fold a step
     with pytest.raises(Refused, match="rate"):
         finetune_intent(base, NEW, tmp_path / "out", IntentFinetuneSettings(fit=wild))
     assert list(tmp_path.iterdir()) == []

@@ -223,3 +223,13 @@ def test_the_top_intent_has_the_greatest_probability_before_and_after_scaling(ta
     plain = np.exp(output.logits - output.logits.max(axis=1, keepdims=True))
     expected = (plain / plain.sum(axis=1, keepdims=True))[rows, output.top()]
     np.testing.assert_allclose(output.raw_confidence(), expected, rtol=1e-5)
+
+
+def test_misshapen_weights_are_named(tmp_path):
+    save_intent(tiny_intent(), tmp_path / "intent")
+    path = tmp_path / "intent" / "config.json"
+    config = json.loads(path.read_text())
+    config["encoder"]["hidden_dim"] += 8
+    path.write_text(json.dumps(config))
+    with pytest.raises(Damaged, match=r"weights are missing or misshapen, such as [\w.]+$"):
+        load_intent(tmp_path / "intent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -15,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mlflow.models import Model
 
+from corpus import normal_form
 from corpus.text import normalise
 from tests.surroundings import environment_kept
 from tests.training.bare import bare_environment, bare_python
@@ -43,7 +43,6 @@ from training.tracking import (
     runs,
     serving_intent,
     serving_speech,
-    serving_text,
     store,
 )
 
@@ -186,9 +185,17 @@ def test_a_host_without_earmark_predicts_intents_like_earmark(answered, versions
     assert name == "intent" or any(spans)
 
 
-@given(st.text())
-def test_the_normal_form_is_that_of_earmark(text):
-    assert serving_text.normalise(text) == normalise(text)
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_the_code_that_serves_has_the_normal_form_of_earmark_and_imports_nothing_of_it(kind):
+    code = export.serving_code(kind).decode()
+    assert Path(normal_form.__file__).read_text() in code
+    roots = {
+        alias.name.partition(".")[0] if isinstance(node, ast.Import) else str(node.module).partition(".")[0]
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not roots & {"corpus", "training", "flows", "annotation", "sampling"}
 
 
 def test_a_version_holds_its_files_once_and_no_path_of_this_machine(versions, tracking, tmp_path):

@@ -1,0 +1,107 @@
+"""The temperature of a seq2seq model's draws: found on labels, kept with the model, and used where none is set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from corpus.records.base import Floats
+from tests.training.families import family_folder
+from tests.training.tiny import TEXTS, tiny_asr, tone_clip
+from training.asr.draw_temperature import FEWEST_CLIPS, MOST_CLIPS, UNCALIBRATED, calibrate_draws, draw_temperature
+from training.asr.loading import load_asr, save_asr
+from training.asr.model import AsrModel, token_text
+from training.asr.posterior import utterance_rng
+from training.asr.seq2seq import DrawSettings, decode_clips
+from training.asr.transcribe import TranscribeSettings, transcribe
+
+CLIPS = [(f"u{n:02d}", tone_clip(TEXTS[n % 6], n)) for n in range(MOST_CLIPS)]
+
+
+@pytest.fixture
+def asr(tmp_path: Path) -> AsrModel:
+    """A random model whose texts vary little at a low temperature and much at a high one."""
+    asr = load_asr(family_folder("whisper", tmp_path))
+    with torch.no_grad():
+        asr.model.model.decoder.layer_norm.weight *= 24
+    return asr
+
+
+def labelled(rows: Sequence[tuple[str, Floats]], texts: Sequence[str]) -> list[tuple[str, Floats, str]]:
+    return [(name, samples, text) for (name, samples), text in zip(rows, texts, strict=True)]
+
+
+def drawn_at(asr: AsrModel, temperature: float) -> list[str]:
+    """One text a clip, drawn at the temperature with random numbers that the calibration does not use."""
+    generators = [utterance_rng(1, name) for name, _ in CLIPS]
+    decoded = decode_clips(asr, [clip for _, clip in CLIPS], DrawSettings(1, temperature=temperature), generators)
+    return [token_text(asr, one.drawn[0]) for one in decoded]
+
+
+def test_the_draws_expect_as_many_errors_as_labels_show(asr: AsrModel):
+    found = []
+    for temperature in (0.45, 0.7, 1.1):  # the labels are such draws, with other random numbers
+        made = calibrate_draws(asr, labelled(CLIPS, drawn_at(asr, temperature)))
+        assert made is not None
+        assert made.clips == MOST_CLIPS
+        assert made.expected == pytest.approx(made.wrong, rel=0.15)
+        assert draw_temperature(asr) == made.value
+        found.append(made.value)
+    assert found == sorted(set(found))
+    assert found[2] > found[0] + 0.2
+
+
+def test_it_is_saved_with_the_model_and_used_where_no_other_is_set(asr: AsrModel, tmp_path: Path):
+    made = calibrate_draws(asr, labelled(CLIPS, drawn_at(asr, 1.0)))
+    assert made is not None
+    assert made.value != UNCALIBRATED
+    save_asr(asr, tmp_path / "saved")
+    loaded = load_asr(tmp_path / "saved")
+    assert draw_temperature(loaded) == made.value
+    texts = {
+        name: transcribe(loaded, CLIPS[:4], TranscribeSettings(draws=8, temperature=value))
+        for name, value in {"own": None, "same": made.value, "other": 0.4}.items()
+    }
+    hypotheses = {name: [output.hypotheses for output in outputs] for name, outputs in texts.items()}
+    assert hypotheses["own"] == hypotheses["same"] != hypotheses["other"]
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_too_few_clips_or_errors_leave_the_usual_temperature(many: bool, asr: AsrModel):
+    rows = CLIPS if many else CLIPS[: FEWEST_CLIPS - 1]
+    greedy = [output.text for output in transcribe(asr, rows, TranscribeSettings(draws=1))]
+    made = calibrate_draws(asr, labelled(rows, greedy if many else ["turn on the light"] * len(rows)))
+    assert made is not None
+    assert (made.value, made.expected, made.clips) == (UNCALIBRATED, None, len(rows))
+    assert (made.wrong == 0) == many
+    assert draw_temperature(asr) == UNCALIBRATED
+
+
+@pytest.mark.parametrize("written", [None, "0.9", True, 0.0, -1.0, float("nan"), 50.0])
+def test_what_is_no_temperature_in_a_file_counts_as_none(written: object, asr: AsrModel):
+    asr.model.generation_config.earmark_draw_temperature = written
+    assert draw_temperature(asr) == UNCALIBRATED
+
+
+def test_draws_of_a_ctc_model_need_no_temperature():
+    asr = tiny_asr()
+    assert draw_temperature(asr) == 1.0
+    assert calibrate_draws(asr, labelled(CLIPS, ["turn on the light"] * len(CLIPS))) is None
+
+
+def test_numbers_that_are_spelled_otherwise_are_no_errors(asr: AsrModel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("training.asr.draw_temperature.token_text", lambda asr, tokens: "twelve ounces")
+    made = calibrate_draws(asr, labelled(CLIPS[:FEWEST_CLIPS], ["12 ounces"] * FEWEST_CLIPS))
+    assert made is not None
+    assert made.wrong == 0
+
+
+def test_the_same_labels_give_the_same_temperature(asr: AsrModel):
+    texts = drawn_at(asr, 0.8)
+    order = np.random.default_rng(0).permutation(len(CLIPS))
+    rows = labelled(CLIPS, texts)
+    assert calibrate_draws(asr, [rows[row] for row in order]) == calibrate_draws(asr, rows)
