@@ -78,7 +78,7 @@ class AsrLoopSettings(StepSettings):
     """
 
     epochs: int = Field(10, ge=1, le=10_000)
-    learning_rate: float | None = Field(1e-3, gt=0, le=10)
+    learning_rate: float | None = Field(1e-3, gt=0, le=10_000)
     warmup_share: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(1e-3, ge=0, le=100)
     batch_seconds: float | None = Field(60.0, gt=0, le=100_000)

@@ -90,8 +90,8 @@ class FitSettings(StepSettings):
 
     epochs: int = Field(default=20, ge=1, le=10_000)
     batch_size: int = Field(default=32, ge=1, le=100_000)
-    encoder_rate: float | None = Field(default=5e-4, gt=0, le=10)
-    head_rate: float = Field(default=2e-3, gt=0, le=10)
+    encoder_rate: float | None = Field(default=5e-4, gt=0, le=10_000)
+    head_rate: float = Field(default=2e-3, gt=0, le=10_000)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0, le=100)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)

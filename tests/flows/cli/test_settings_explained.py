@@ -34,7 +34,7 @@ def test_a_setting_is_explained_with_its_origin(tmp_path: Path, capsys: pytest.C
     assert sentence.endswith("null: no such limit.")
     assert row == {
         "key": "sampling.minutes",
-        "type": "number or null, above 0",
+        "type": "number or null, above 0, at most 10000000",
         "default": None,
         "value": 20.0,
         "origin": "file mine.yaml",

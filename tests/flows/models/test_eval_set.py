@@ -53,7 +53,7 @@ def test_reports_in_another_window_are_other_reports(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("judged_on", "remedy"), [("audit", "merge annotations"), ("held_out", "ingest labelled rows")]
+    ("judged_on", "remedy"), [("audit", "merge the answers to audit rows"), ("held_out", "ingest labelled rows")]
 )
 def test_where_nothing_judges_the_message_says_which_rows_would(tmp_path: Path, judged_on: str, remedy: str):
     corpus = corpus_at(tmp_path)

@@ -245,7 +245,7 @@ def test_an_older_checkpoint_of_whisper_names_its_tokens_in_the_tokenizer_alone(
     assert marks == ["<|startoftranscript|>", *spoken, "<|notimestamps|>"]
     assert asr.tokenizer.convert_ids_to_tokens([decoding_rules(asr).no_speech]) == ["<|nospeech|>"]
     file.write_text(json.dumps(config | {"is_multilingual": True, "language": "Klingon"}))
-    with pytest.raises(SettingsError, match="several languages and no klingon; set one"):
+    with pytest.raises(SettingsError, match="several languages and no Klingon; set one"):
         load_asr(tmp_path / "asr")
 
 
