@@ -162,7 +162,8 @@ def test_a_folder_that_vanished_changes_nothing_but_a_warning(home: Path):
 
 
 @pytest.mark.parametrize(
-    ("named", "why"), [("twn", "no base of that name"), ("/", "no config.json"), ("~nosuchuser/x", "no home directory of ~nosuchuser")]
+    ("named", "why"),
+    [("twn", "no base of that name"), ("/", "no config.json"), ("~nosuchuser/x", "no home directory of ~nosuchuser")],
 )
 def test_what_is_no_base_stops_a_command_and_an_unattended_run_goes_on(home: Path, named: str, why: str):
     settings = settings_of(home, asr=named)
