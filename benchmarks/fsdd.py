@@ -45,7 +45,9 @@ def main() -> None:
     out = given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     start, changes = out / "start", tuple(given.changes)
-    corpus = given.corpus if given.rows is None else smaller(given.corpus, out / "corpus", given.rows, given.test)
+    whole = given.rows is None and given.test is None
+    corpus = given.corpus if whole else smaller(given.corpus, out / "corpus", given.rows, given.test)
+    same_runs(out / "runs.json", [str(given.corpus.resolve()), given.rows, given.test, given.changes])
     if not (start / "done").exists():
         shutil.rmtree(start, ignore_errors=True)
         run_demo(start, corpus, nights=0, settings=changes)
@@ -62,7 +64,14 @@ def main() -> None:
     plot(summary, out / "fsdd.png")
 
 
-def smaller(corpus: Path, folder: Path, rows: int, test: int | None) -> Path:
+def same_runs(file: Path, arguments: list[Any]) -> None:
+    """Refuse a folder with runs of other arguments: their figures would pass for those of these."""
+    if file.exists() and json.loads(file.read_text()) != arguments:
+        raise SystemExit("benchmarks.fsdd: the folder of --out has runs of other arguments; give another")
+    file.write_text(json.dumps(arguments) + "\n")
+
+
+def smaller(corpus: Path, folder: Path, rows: int | None, test: int | None) -> Path:
     """Write a part of a corpus, with as many training rows of each speaker and test rows of all; return its folder."""
     folder.mkdir(exist_ok=True)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -101,7 +110,7 @@ def run_demo(home: Path, corpus: Path, nights: int | None, settings: tuple[str, 
     command += [part for change in changes for part in ("--set", change)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     if done.returncode:
-        raise SystemExit(f"benchmarks.fsdd: {' '.join(settings)}: {done.stderr.strip().splitlines()[-1]}")
+        raise SystemExit(f"benchmarks.fsdd: {' '.join(settings)}: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
     return list(json.loads(done.stdout)["nights"])
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from corpus.errors import DoorClosed, RecordError
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
-from corpus.records.arrivals import Hypothesis
+from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import Purpose, digest
 from corpus.records.inventory import named_now
 from corpus.storage import audit_chain, cipher, packs
@@ -30,6 +30,7 @@ from corpus.tables.inventory import names_now
 from corpus.tables.leases import ANYONE, PERSON
 from corpus.tables.retention import retention_limits
 from corpus.tables.utterances import as_location, as_utterance
+from corpus.text import normalise_with_spans
 from corpus.vault import consent, vault
 
 CONSENT_FOR: Final[dict[Purpose, str]] = {
@@ -262,6 +263,18 @@ def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, b
     return annotations
 
 
+def _in_the_form_of_today(
+    transcript: str | None, slots: tuple[SlotSpan, ...]
+) -> tuple[str | None, tuple[SlotSpan, ...]]:
+    """Return a stored text and its slots in the normal form of today; a release of before may have had another."""
+    if transcript is None or transcript.isascii():
+        return transcript, slots
+    try:
+        return normalise_with_spans(transcript, slots)
+    except RecordError:  # a slot of which today's form leaves nothing
+        return transcript, slots
+
+
 def _labels(
     conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes], revisions: Mapping[str, int]
 ) -> dict[str, Label]:
@@ -272,7 +285,8 @@ def _labels(
         if not wanted or row.content is None:
             continue
         name = seal_name(utterance_id, f"label/{row.revision}")
-        transcript, slots, _, _ = contents.decode_texts(cipher.decrypt(keys[utterance_id], row.content, name))
+        written, marked, _, _ = contents.decode_texts(cipher.decrypt(keys[utterance_id], row.content, name))
+        transcript, slots = _in_the_form_of_today(written, marked)
         found[utterance_id] = Label(
             utterance_id,
             transcript,

@@ -11,6 +11,7 @@ from corpus import door
 from corpus.errors import Damaged, DoorClosed, RecordError
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
+from corpus.records.arrivals import SlotSpan
 from corpus.records.base import Purpose, digest
 from corpus.storage import audit_chain, files
 from corpus.storage import records_schema as schema
@@ -191,3 +192,19 @@ def test_clips_can_not_be_swapped(corpus: Corpus) -> None:
         conn.execute(update.values(**values))
     with pytest.raises(Damaged):
         list(door.open(corpus, ids[:1], "score"))
+
+
+def test_a_label_of_an_older_normal_form_is_read_in_that_of_today(corpus: Corpus):
+    (one, other) = arrive(corpus, 2)
+    street = (SlotSpan("street", 6, 17),)
+    with corpus.operation("label", "merge") as op:
+        labels.put_labels(corpus, op, [Label(one, "find hauptstra\u00dfe 11", None, (), 1.0, 1, 1)])
+        labels.put_labels(corpus, op, [Label(other, "zur   hauptstra\u00dfe", None, street, 1.0, 1, 1)])
+    contents = door.open(corpus, [one, other], "judge", parts=("label",))
+    found = {each.utterance.utterance_id: each.label for each in contents}
+    first, second = found[one], found[other]
+    assert first is not None
+    assert first.transcript == "find hauptstrasse 11"
+    assert second is not None
+    assert second.transcript is not None
+    assert [second.transcript[slot.start : slot.end] for slot in second.slots] == ["hauptstrasse"]

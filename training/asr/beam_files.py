@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from corpus.errors import SettingsError
-from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
+from training.asr.arpa import read_arpa, to_arpa, with_normal_words, with_phrases, words_of
 from training.asr.beam_weights import ChosenWeights, KnownClip, choose_weights
 from training.asr.model import AsrModel, Head, token_text
 from training.asr.phrases import phrase_files, read_phrases
@@ -111,6 +111,8 @@ def _beam_with(
 ) -> WordBeam:
     """Return the search with some phrases; `spellings` are those of words that the model has spelled already."""
     model = read_arpa(decoder.arpa, LANGUAGE_MODEL)
+    if not decoder.arpa.isascii():  # one of a release of before may have had another normal form
+        model = with_normal_words(model, LANGUAGE_MODEL)
     known = words_of(model)
     if phrases:
         model = with_phrases(model, phrases, decoder.settings.phrase_boost)

@@ -65,7 +65,7 @@ def draw_temperature(asr: AsrModel) -> float:
 
 
 def calibrate_draws(
-    asr: AsrModel, clips: Sequence[tuple[str, Floats, str]], window: float | None = None
+    asr: AsrModel, clips: Sequence[tuple[str, Floats, str, str]], window: float | None = None
 ) -> DrawTemperature | None:
     """Find the temperature on labelled clips and keep it in the model; None for a CTC model, which needs none.
 
@@ -73,12 +73,13 @@ def calibrate_draws(
 
     Args:
         asr: the model, whose generation config is changed.
-        clips: utterance ids with samples, (S,) float32 at the model's sample rate, and what is said in them.
+        clips: utterance ids with samples, (S,) float32 at the model's sample rate, what is said in them, and their
+            locales, "" where one is unknown.
         window: as `score.transcribe.window` [s].
     """
     if asr.head != "seq2seq":
         return None
-    rows = [(name, samples, _words(text)) for name, samples, text in clips[:MOST_CLIPS]]
+    rows = [_Row(name, samples, _words(text, locale), locale) for name, samples, text, locale in clips[:MOST_CLIPS]]
     wrong = round(_errors(asr, rows, None, window)[0])
     if len(rows) < FEWEST_CLIPS or wrong < FEWEST_ERRORS:
         found = DrawTemperature(UNCALIBRATED, len(rows), wrong)
@@ -88,7 +89,14 @@ def calibrate_draws(
     return found
 
 
-_Row = tuple[str, Floats, list[str]]
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A labelled clip: its words in the form in which numbers agree, which depends on the language."""
+
+    name: str
+    samples: Floats
+    words: list[str]
+    locale: str
 
 
 def _searched(asr: AsrModel, rows: Sequence[_Row], wrong: int, window: float | None) -> DrawTemperature:
@@ -109,16 +117,16 @@ def _errors(
 ) -> tuple[float, float]:
     """Return the word errors of the best texts, and those that the draws expect; 0 where nothing is drawn."""
     draws = DrawSettings() if temperature is None else DrawSettings(DRAWS, temperature=temperature)
-    generators = [None if temperature is None else utterance_rng(0, name) for name, _, _ in rows]
     wrong = expected = 0.0
-    decoded = decode_clips(asr, [samples for _, samples, _ in rows], draws, generators, window)
-    for (_, _, words), clip in zip(rows, decoded, strict=True):
-        best = _words(token_text(asr, clip.text))
-        wrong += distance(words, best)
-        drawn = [distance(best, _words(token_text(asr, tokens))) for tokens in clip.drawn]
+    for row in rows:  # one by one: many texts of a long window together take gigabytes
+        generator = None if temperature is None else utterance_rng(0, row.name)
+        (clip,) = decode_clips(asr, [row.samples], draws, [generator], window)
+        best = _words(token_text(asr, clip.text), row.locale)
+        wrong += distance(row.words, best)
+        drawn = [distance(best, _words(token_text(asr, tokens), row.locale)) for tokens in clip.drawn]
         expected += sum(drawn) / max(1, len(drawn))
     return wrong, expected
 
 
-def _words(text: str) -> list[str]:
-    return in_number_form(text, "earmark").split()
+def _words(text: str, locale: str) -> list[str]:
+    return in_number_form(text, "earmark", locale).split()

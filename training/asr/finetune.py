@@ -189,7 +189,7 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
     asr, after = (asr, _word_errors(asr, dev, window)) if decoder is None else _with_weights_of_dev(asr, dev)
-    draws = calibrate_draws(asr, [(each.utterance_id, each.samples, each.text) for each in dev], window)
+    draws = calibrate_draws(asr, [(e.utterance_id, e.samples, e.text, e.locale) for e in dev], window)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(

@@ -15,8 +15,11 @@ HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
-ALLOWED_FILES: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.arpa")
-"""Files that are downloaded: weights, configuration, tokenizer and language model, no code and no pickles."""
+ALLOWED_FILES: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""Files that are downloaded: weights, configuration and tokenizer, no code and no pickles."""
+
+DECODER_FILES: Final = ("decoder/lm.arpa",)
+"""Files of a decoder that are downloaded besides; other language models of a repository are not."""
 
 
 def hub_folder(name: str, revision: str | None, key: str) -> Path:
@@ -54,9 +57,9 @@ def _downloaded(name: str, revision: str) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*ALLOWED_FILES, *DECODER_FILES]))
     except LocalEntryNotFoundError:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*ALLOWED_FILES, *DECODER_FILES]))
 
 
 def local_base(base: str | Path, revision: str | None) -> Path:

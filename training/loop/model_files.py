@@ -80,7 +80,7 @@ def put_in_place(draft: Path, folder: Path) -> None:
         folder.rename(former)
         try:
             draft.rename(folder)
-        except OSError:
+        except BaseException:  # an interruption, too
             put_back(folder)
             raise
         former.rename(draft)

@@ -46,10 +46,10 @@ def folder_digest(folder: Path) -> str:
 
 
 def files_differ(folder: Path, made: str) -> bool:
-    """Return whether the folder has no model files or files with another digest than `made`."""
+    """Return whether the folder has no model files, some that can't be read, or others than those of `made`."""
     try:
         return folder_digest(folder) != made
-    except RecordError:
+    except (RecordError, OSError):
         return True
 
 

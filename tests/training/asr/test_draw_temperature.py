@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def asr(tmp_path: Path) -> AsrModel:
     return asr
 
 
-def labelled(rows: Sequence[tuple[str, Floats]], texts: Sequence[str]) -> list[tuple[str, Floats, str]]:
-    return [(name, samples, text) for (name, samples), text in zip(rows, texts, strict=True)]
+def labelled(rows: Sequence[tuple[str, Floats]], texts: Sequence[str]) -> list[tuple[str, Floats, str, str]]:
+    return [(name, samples, text, "en") for (name, samples), text in zip(rows, texts, strict=True)]
 
 
 def drawn_at(asr: AsrModel, temperature: float) -> list[str]:
@@ -98,6 +99,27 @@ def test_numbers_that_are_spelled_otherwise_are_no_errors(asr: AsrModel, monkeyp
     made = calibrate_draws(asr, labelled(CLIPS[:FEWEST_CLIPS], ["12 ounces"] * FEWEST_CLIPS))
     assert made is not None
     assert made.wrong == 0
+
+
+def test_clips_are_decoded_one_by_one_as_many_long_ones_take_gigabytes(asr: AsrModel, monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+
+    def counted(model: AsrModel, clips: Sequence[Floats], *rest: Any) -> Any:
+        sizes.append(len(clips))
+        return decode_clips(model, clips, *rest)
+
+    monkeypatch.setattr("training.asr.draw_temperature.decode_clips", counted)
+    calibrate_draws(asr, labelled(CLIPS[:FEWEST_CLIPS], ["turn on the light"] * FEWEST_CLIPS))
+    assert set(sizes) == {1}
+
+
+def test_numbers_are_those_of_the_language(asr: AsrModel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("training.asr.draw_temperature.token_text", lambda asr, tokens: "tien uur ten")
+    found = [
+        calibrate_draws(asr, [(name, clip, "tien uur 10", locale) for name, clip in CLIPS[:FEWEST_CLIPS]])
+        for locale in ("en-GB", "nl-NL")
+    ]
+    assert [made.wrong for made in found if made is not None] == [0, FEWEST_CLIPS]
 
 
 def test_the_same_labels_give_the_same_temperature(asr: AsrModel):
