@@ -276,6 +276,7 @@ def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | N
         source=found.hub_id or (known.source if known else f"folder {found.folder.name}"),
         commit=found.commit or (known.commit if known else None),
         digest=digest,
+        files=folder_digest(draft),
         licence=licence,
         family=family_of(draft),
         languages=(language,) if language else entry.languages if entry else (),
@@ -299,7 +300,7 @@ def _licence_in(card: Path) -> str:
 def _refuse_other(place: Path, draft: Path, facts: BaseFacts) -> bool:
     """Return whether a base with the same files has the name already.
 
-    One whose weights are no longer those that were added is damaged, and may be replaced by what was added.
+    One whose files are no longer those that were added is damaged, and may be replaced by what was added.
 
     Raises:
         Refused: a base with other files has the name.
@@ -308,12 +309,23 @@ def _refuse_other(place: Path, draft: Path, facts: BaseFacts) -> bool:
         return False
     if not files_differ(place, folder_digest(draft)):
         return True
-    before = _facts_there(place)
-    if before is None or before.digest != facts.digest or weights_digest(place) == before.digest:
+    if not _was_made_of(place, _facts_there(place), facts):
         raise Refused(
             f"there is a base {facts.name} with other files; give another --name, or remove the folder {place} first"
         )
     return False
+
+
+def _was_made_of(place: Path, before: BaseFacts | None, facts: BaseFacts) -> bool:
+    """Return whether a base was made of the files that are added, and is damaged now, as it differs from them.
+
+    The facts of an older release know the weights alone: there these have to be damaged.
+    """
+    if before is None:
+        return False
+    if before.files:
+        return before.files == facts.files
+    return before.digest == facts.digest and weights_digest(place) != before.digest
 
 
 def _put(draft: Path, place: Path, facts: BaseFacts) -> BaseFacts | None:

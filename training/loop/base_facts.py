@@ -34,6 +34,7 @@ class BaseFacts(BaseModel):
         source: where it is from: a hub id, the name of a folder, or `embedded`.
         commit: of the hub id.
         digest: SHA-256 of its weights.
+        files: digest of all its files when it was added; "" of one that an older release added.
         licence: of its weights; "" where nobody says.
         family: model type of its configuration.
         languages: that it knows; `many` for one that has to be told which.
@@ -52,6 +53,7 @@ class BaseFacts(BaseModel):
     source: str
     commit: str | None = None
     digest: str = ""
+    files: str = ""
     licence: str = ""
     family: str = ""
     languages: tuple[str, ...] = ()

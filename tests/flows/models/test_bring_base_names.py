@@ -88,6 +88,27 @@ def test_a_damaged_base_is_restored_from_what_it_was_made_of(tmp_path: Path):
     assert [path.name for path in added.folder.parent.iterdir()] == ["theirs"]
 
 
+def test_any_damaged_file_is_restored_and_other_files_never_replace_a_damaged_base(tmp_path: Path):
+    folder, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
+    place = add_base(home, str(folder)).folder
+    (place / "tokenizer.json").write_text("{")
+    assert not add_base(home, str(folder)).already
+    (place / "tokenizer.json").unlink()
+    assert not add_base(home, str(folder)).already
+    assert folder_digest(place) == folder_digest(folder)
+    other = shutil.copytree(folder, tmp_path / "other" / "theirs")
+    with (other / "config.json").open("a") as file:
+        file.write("\n")
+    (place / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(Refused, match="other files"):
+        add_base(home, str(other), name="theirs")
+    facts = read_facts(place)
+    assert facts is not None
+    write_facts(facts.model_copy(update={"files": ""}), place)  # as an older release wrote them
+    assert not add_base(home, str(folder)).already
+    assert folder_digest(place) == folder_digest(folder)
+
+
 def test_facts_on_other_weights_are_not_believed(tmp_path: Path):
     folder, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
     told = BaseFacts(
