@@ -36,11 +36,11 @@ def base_draft(home: Path) -> Iterator[Path]:
         lock = (draft / LOCK).open("a+")
         while not try_lock(lock):  # a doctor looks at it for a moment
             time.sleep(0.01)
-    try:
-        with lock:
+    with lock:  # until the draft is gone, so that nobody takes it for one that was left
+        try:
             yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def left_drafts(home: Path) -> list[Path]:

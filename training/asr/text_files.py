@@ -37,6 +37,8 @@ def read_text(file: Path) -> str:
         text = content.decode("utf-8")
     except (OSError, ValueError, EOFError, zlib.error) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else "can't be read as UTF-8 text"
+        if isinstance(error, PermissionError):
+            raise SettingsError(f"{name}: may not be read; check its permissions") from error
         raise SettingsError(f"{name}: {reason}; give a UTF-8 text file") from error
     if "\0" in text:
         raise SettingsError(f"{name}: has NUL bytes, as texts in UTF-16 have; save it as UTF-8")
