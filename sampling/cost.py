@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError, SettingsError
 from corpus.records.base import Ask, Strings
 from corpus.records.predictions import Predictions
-from corpus.settings import MOST_SECONDS
 from sampling.pool import Scores
 
 MIN_ROWS: Final = 20
@@ -19,6 +18,9 @@ MIN_ROWS: Final = 20
 
 HUBER: Final = 1.345
 """Residual [robust standard deviations] above which an answer has less weight (Huber 1964: 95 % efficiency)."""
+
+DEAREST: Final = 1e9
+"""Highest price [s]; more than a day is a question that is never to be asked."""
 
 
 class AskCost(BaseModel):
@@ -32,9 +34,9 @@ class AskCost(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    base: float = Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)
-    per_second: float = Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)
-    per_token: float = Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    base: float = Field(ge=0, le=DEAREST, allow_inf_nan=False)
+    per_second: float = Field(ge=0, le=DEAREST, allow_inf_nan=False)
+    per_token: float = Field(ge=0, le=DEAREST, allow_inf_nan=False)
 
     def seconds(self, durations: npt.ArrayLike, tokens: npt.ArrayLike) -> Scores:
         """Return the cost of each row, (N,) float64 [annotator seconds].
