@@ -28,7 +28,7 @@ from training.asr.model import (
     shorter_window,
     window_samples,
 )
-from training.asr.seq2seq import fits_window, seq2seq_losses
+from training.asr.seq2seq_losses import fits_window, seq2seq_losses
 from training.loop.base_facts import known
 from training.loop.batching import length_batches
 from training.loop.loop import autocast, run_training, seeded_torch

@@ -30,7 +30,8 @@ from training.asr.posterior import (
     word_confidences,
     word_numbers,
 )
-from training.asr.seq2seq import DecodedClip, DrawSettings, decode_clips
+from training.asr.seq2seq import DecodedClip, decode_clips
+from training.asr.seq2seq_draws import DrawSettings
 from training.asr.word_beam import search
 from training.loop.batching import length_batches
 
