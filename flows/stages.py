@@ -32,6 +32,7 @@ from flows.steps import (
     promote,
     retrain_plan,
     review_annotators,
+    window_check,
 )
 from flows.steps import export as export_step
 from flows.steps import merge as merge_step
@@ -123,6 +124,7 @@ def rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
 def _score_shards(corpus: Corpus, settings: Settings, plan: score_step.ScorePlan) -> list[score_step.ShardReport]:
     if not plan.shards:
         return []
+    run_step("check window", window_check.note_window_of_version, settings, plan.asr)
     how = run_step("calibrate draws", draw_temperature.score_settings, corpus, settings, plan.asr)
     count = len(plan.shards)
     shards = progress.over(plan.shards, "scoring shards of clips", count, "shards") if count > 1 else plan.shards
