@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -63,7 +64,7 @@ def decoder_sources(corpus: Corpus, finetunes: Sequence[AsrFinetuneSettings | In
         SettingsError: a file that the settings name is not what it should be.
     """
     beams = [_beam(each) for each in finetunes]
-    contents: dict[tuple[object, ...], str] = {}
+    contents: dict[tuple[Path | str | None, ...], str] = {}
     for beam in filter(None, beams):
         if _files(beam) not in contents:
             check_files(beam)  # better now than after hours of training
@@ -80,7 +81,7 @@ def _beam(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> BeamBuildSe
     return finetune.beam if isinstance(finetune, AsrFinetuneSettings) and finetune.decoder == "beam" else None
 
 
-def _files(beam: BeamBuildSettings) -> tuple[object, ...]:
+def _files(beam: BeamBuildSettings) -> tuple[Path | str | None, ...]:
     return tuple(getattr(beam, name) for name in FILES)
 
 
