@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from corpus.handle import open_corpus
 from corpus.records.models import ModelVersion
 from flows.models import registry
 from flows.runtime import progress
+from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.window_check import note_window_of_training, note_window_of_version
 from tests.flows.labelled_home import labelled_home, settings_of
@@ -47,7 +47,7 @@ def test_a_training_says_so_where_windows_differ(whisper: Path, tmp_path: Path):
 def test_a_scoring_says_so_of_a_version_that_learned_in_another_window(whisper: Path, tmp_path: Path):
     settings = labelled_home(tmp_path, f"models.asr={whisper}")
     tracking = open_tracking(settings.tracking, settings.home)
-    with open_corpus(settings.corpus) as corpus:
+    with opened(settings) as corpus:
         base = registry.champion(corpus, "asr")
     config = {"asr": {"loop": {"window": 1.5}}}
     run_id = start_run(tracking, RunFacts(operation_id="retrain/1", name="two", kind="asr", config=config))
