@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 NORMALISER = "earmark-2"
 """Version of the normal form, logged with every model and report."""
@@ -17,6 +18,8 @@ NORMALISER = "earmark-2"
 APOSTROPHES = frozenset("'`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07")
 ASCII_OTHER = re.compile(r"[^a-z0-9']+")
 ASCII_LOOSE = re.compile(r"(?<![a-z0-9])'|'(?![a-z0-9])")
+LOOSE = re.compile(r"(?<![^ '])'|'(?![^ '])")
+LAST_SIGMA = re.compile(r"(?<=[^ '])\u03c3(?=[ ']|\Z)")
 
 INVISIBLE = (
     (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065), (0x3164, 0x3164),
@@ -30,6 +33,12 @@ RAISED = ("<super>", "<sub>")
 
 PASSES = 4
 """How often the rules are applied at most: what one pass removes or replaces may bring others together."""
+
+MOST_CLUSTERS = 65_536
+"""How many clusters are remembered with their form; texts of one language have some thousands."""
+
+OTHER = "\0"
+"""Stands in a form for what depends on more than its cluster; a form has no control characters."""
 
 Placed = list[tuple[str, int]]
 """Characters, each with the place in the text where its cluster starts."""
@@ -46,7 +55,56 @@ def normalise(text: str) -> str:
     if text.isascii():
         lowered = ASCII_OTHER.sub(" ", text.replace("`", "'").lower())
         return " ".join(ASCII_LOOSE.sub(" ", lowered).split())
-    return "".join(char for char, _ in folded(text))
+    loose = text.translate(FORMS)
+    if OTHER in loose:
+        loose = "".join([_form(text[a:b]) for a, b in (m.span() for m in CLUSTERS.finditer(text.translate(KINDS)))])
+    if OTHER in loose:
+        return "".join(char for char, _ in folded(text))
+    found = LOOSE.sub(" ", loose)
+    if "\u03c3" in found:
+        found = LAST_SIGMA.sub("\u03c2", found)
+    return " ".join(found.split())
+
+
+@lru_cache(maxsize=MOST_CLUSTERS)
+def _form(cluster: str) -> str:
+    """Return what `_characters` makes of a cluster, or `OTHER` where a second pass or another cluster changes that.
+
+    Clusters are independent where each begins with a character that joins none, and no digit is a number of its own.
+    """
+    found = "".join(char for char, _ in _characters([(char, 0) for char in cluster]))
+    again = "".join(char for char, _ in _characters([(char, 0) for char in found]))
+    own = unicodedata.decomposition(cluster[0]).startswith((*OWN_NUMBERS, *RAISED))
+    if again != found or _joins(found[:1]) or (own and any(unicodedata.category(char)[0] == "N" for char in found)):
+        return OTHER
+    return found
+
+
+def _kind(char: str) -> str:
+    """Return how clusters are found: `q` stands alone, `m` joins what is before it, `i` is invisible, `a` is others."""
+    if char in APOSTROPHES:
+        return "q"
+    return "i" if _is_invisible(char) else "m" if _joins(char) else "a"
+
+
+CLUSTERS = re.compile("q|[am][im]*|i+")
+"""Clusters in a text of kinds."""
+
+
+class _Table(dict[int, str]):
+    """A table for `str.translate` that finds the entry of a character when it first comes."""
+
+    def __init__(self, of: Callable[[str], str]) -> None:
+        super().__init__()
+        self.of = of
+
+    def __missing__(self, code: int) -> str:
+        found = self[code] = self.of(chr(code))
+        return found
+
+
+FORMS = _Table(lambda char: OTHER if _kind(char) == "m" else _form(char))
+KINDS = _Table(_kind)
 
 
 def folded(text: str) -> Placed:
@@ -112,9 +170,7 @@ def _clusters(text: Placed) -> Iterator[tuple[str, int]]:
     for char, start in text:
         if _is_invisible(char):
             continue
-        first = unicodedata.normalize("NFKD", char)[0]
-        joins = unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"
-        if cluster and (not joins or char in APOSTROPHES or cluster in APOSTROPHES):
+        if cluster and (not _joins(char) or char in APOSTROPHES or cluster in APOSTROPHES):
             yield cluster, begin
             cluster = ""
         if not cluster:
@@ -124,11 +180,20 @@ def _clusters(text: Placed) -> Iterator[tuple[str, int]]:
         yield cluster, begin
 
 
+@lru_cache(maxsize=MOST_CLUSTERS)
+def _joins(char: str) -> bool:
+    """Return whether the character may combine with the one before it; nothing joins nothing."""
+    first = unicodedata.normalize("NFKD", char)[:1]
+    return bool(first) and (unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff")
+
+
+@lru_cache(maxsize=MOST_CLUSTERS)
 def _is_invisible(char: str) -> bool:
     """Return whether nobody sees the character, or it only encloses another."""
     return unicodedata.category(char) in ("Cf", "Me") or any(low <= ord(char) <= high for low, high in INVISIBLE)
 
 
+@lru_cache(maxsize=MOST_CLUSTERS)
 def _without_case(cluster: str) -> str:
     """Return the cluster in NFKC without case; each can undo the other, so repeat both until nothing changes."""
     for _ in range(PASSES):

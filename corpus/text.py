@@ -9,7 +9,15 @@ from corpus.errors import RecordError
 from corpus.normal_form import NORMALISER, folded, normalise
 from corpus.records.arrivals import SlotSpan, check_spans
 
-__all__ = ["NORMALISER", "normalise", "normalise_with_spans", "place_in_original", "words"]
+__all__ = ["NORMALISER", "lines_of", "normalise", "normalise_with_spans", "place_in_original", "words"]
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, which end with a line feed, or a carriage return and a line feed.
+
+    `str.splitlines` also ends one at characters that texts hold and nobody sees, such as U+2028 and U+0085.
+    """
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def words(text: str) -> list[str]:

@@ -24,7 +24,16 @@ from flows.runtime import progress
 from flows.runtime.results import Skipped
 from flows.runtime.session import without_content
 from flows.runtime.settings import Settings
-from flows.steps import annotation_backends, inventory, merge_total, promote, retrain_plan, review_annotators
+from flows.steps import (
+    annotation_backends,
+    draw_temperature,
+    inventory,
+    merge_total,
+    promote,
+    retrain_plan,
+    review_annotators,
+    window_check,
+)
 from flows.steps import export as export_step
 from flows.steps import merge as merge_step
 from flows.steps import retrain as retrain_step
@@ -42,7 +51,6 @@ from flows.steps.score import ScoreReport
 from flows.tasks import answer_inbox, task_status
 from flows.tasks.open_questions import open_questions
 from flows.tasks.task_status import SweepReport
-from training.score import ScoreSettings
 from training.tracking.store import TrackingSettings
 
 P = ParamSpec("P")
@@ -99,7 +107,7 @@ def score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
     """Score the utterances that the champions have not scored yet, a task a shard."""
     learned_from = label_evidence.labelled_rows(corpus, settings.learned).learned_from
     plan = score_step.plan(corpus, settings.score, ids, learned_from)
-    return score_step.total(plan, _score_shards(corpus, settings.score, settings.home, plan))
+    return score_step.total(plan, _score_shards(corpus, settings, plan))
 
 
 def rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
@@ -110,15 +118,17 @@ def rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
     plan = score_step.plan(corpus, settings.score, ids, labelled.learned_from)
     if not plan.shards:
         return Skipped("no labelled utterance is unscored by the champions")
-    return score_step.total(plan, _score_shards(corpus, settings.score, settings.home, plan))
+    return score_step.total(plan, _score_shards(corpus, settings, plan))
 
 
-def _score_shards(
-    corpus: Corpus, settings: ScoreSettings, home: Path, plan: score_step.ScorePlan
-) -> list[score_step.ShardReport]:
+def _score_shards(corpus: Corpus, settings: Settings, plan: score_step.ScorePlan) -> list[score_step.ShardReport]:
+    if not plan.shards:
+        return []
+    run_step("check window", window_check.note_window_of_version, settings, plan.asr)
+    how = run_step("calibrate draws", draw_temperature.score_settings, corpus, settings, plan.asr)
     count = len(plan.shards)
     shards = progress.over(plan.shards, "scoring shards of clips", count, "shards") if count > 1 else plan.shards
-    return [run_step("score", score_step.score_shard, corpus, settings, home, plan, shard) for shard in shards]
+    return [run_step("score", score_step.score_shard, corpus, how, settings.home, plan, shard) for shard in shards]
 
 
 def sample(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:

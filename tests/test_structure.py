@@ -24,6 +24,7 @@ OUTSIDE_A_ROOM = {"__init__", "pipeline", "stages", "serve", "demo"}
 PARTS_OF_STEPS = {
     "annotation_backends": "export",
     "decoder": "retrain",
+    "draw_temperature": "score",
     "fine_tune": "retrain",
     "label_studio_sync": "export",
     "merge_report": "merge",
@@ -40,6 +41,7 @@ PARTS_OF_STEPS = {
     "sweep_preview": "sweep",
     "sweep_trial": "sweep",
     "training_examples": "retrain",
+    "window_check": "score",
 }
 """Files of `flows/steps/` that are a part of the step of another file."""
 COMMAND_OF = {"promote_manually": "promote", "register_external": "register", "import_corpus": "import"}

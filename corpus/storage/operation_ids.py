@@ -40,6 +40,11 @@ def score(shard_digest: str) -> str:
     return f"score/{shard_digest}"
 
 
+def calibrate_draws(version: str, clips: int) -> str:
+    """Return the id of looking for the temperature of a speech model's draws, by the number of labelled clips."""
+    return f"draws/{version}/{clips}"
+
+
 def check_champions(inputs_digest: str) -> str:
     """Return the id of checking the champions on labelled clips, by the digest of versions and labels."""
     return f"check/{inputs_digest}"

@@ -10,6 +10,7 @@ from corpus.storage.audit_chain import audit_tables
 from corpus.storage.database import UtcDateTime
 from corpus.storage.dataset_schema import dataset_rows as dataset_rows
 from corpus.storage.dataset_schema import datasets as datasets
+from corpus.storage.draws_schema import draw_temperatures as draw_temperatures
 from corpus.storage.inventory_schema import inventory_mappings as inventory_mappings
 from corpus.storage.inventory_schema import inventory_names as inventory_names
 from corpus.storage.inventory_schema import inventory_settled as inventory_settled

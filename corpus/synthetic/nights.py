@@ -17,6 +17,7 @@ from corpus.errors import RecordError
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import Floats, Verdict
 from corpus.synthetic.traffic import Arrival, Kind, TrafficSettings, arrival, consents, plan
+from corpus.text import lines_of
 
 DAMAGES: Final = ("truncated", "empty", "text", "header", "missing")
 """Kinds of damaged audio, used in turn."""
@@ -89,7 +90,7 @@ def read_truth(paths: Iterable[Path]) -> dict[str, Truth]:
     """Return the truth of all events in the files, by event id."""
     truths: dict[str, Truth] = {}
     for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in lines_of(path.read_text(encoding="utf-8")):
             row = json.loads(line)
             slots = tuple(SlotSpan(slot["name"], slot["start"], slot["end"]) for slot in row["slots"])
             truths[row["event_id"]] = Truth(row["text"], row["intent"], slots, row["verdict"])

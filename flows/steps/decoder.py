@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from corpus.handle import Corpus
 from corpus.records.base import digest
 from corpus.tables import utterances
 from corpus.tables.inventory import stored_names
-from training.asr.beam_build import LabelText, build_decoder, check_files, files_digest
+from training.asr.beam_build import FILES, BeamBuildSettings, LabelText, build_decoder, check_files, files_digest
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune_settings import IntentFinetuneSettings
 
@@ -54,16 +55,34 @@ def check_decoder(settings: AsrFinetuneSettings) -> None:
         check_files(settings.beam)
 
 
-def decoder_sources(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> str:
-    """Return a digest of what a decoder is built from beside the labels; "" where none is asked for.
+def decoder_sources(corpus: Corpus, finetunes: Sequence[AsrFinetuneSettings | IntentFinetuneSettings]) -> list[str]:
+    """Return for each training a digest of what its decoder is built from beside the labels; "" where it has none.
+
+    Files that several of them name are read once, since a language model of many words takes long.
 
     Raises:
         SettingsError: a file that the settings name is not what it should be.
     """
-    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder != "beam":
-        return ""
-    check_files(finetune.beam)  # better now than after hours of training
-    return digest([files_digest(finetune.beam), inventory_examples(conn)])
+    beams = [_beam(each) for each in finetunes]
+    contents: dict[tuple[Path | str | None, ...], str] = {}
+    for beam in filter(None, beams):
+        if _files(beam) not in contents:
+            check_files(beam)  # better now than after hours of training
+            contents[_files(beam)] = files_digest(beam)
+    if not contents:
+        return [""] * len(beams)
+    with corpus.read() as conn:
+        examples = inventory_examples(conn)
+    return ["" if beam is None else digest([contents[_files(beam)], examples]) for beam in beams]
+
+
+def _beam(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> BeamBuildSettings | None:
+    """Return how the decoder of a training is built; None where it has none."""
+    return finetune.beam if isinstance(finetune, AsrFinetuneSettings) and finetune.decoder == "beam" else None
+
+
+def _files(beam: BeamBuildSettings) -> tuple[Path | str | None, ...]:
+    return tuple(getattr(beam, name) for name in FILES)
 
 
 def inventory_examples(conn: sa.Connection) -> list[str]:

@@ -18,6 +18,7 @@ from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.steps.decoder import decoder_of
+from flows.steps.draw_temperature import decodings, draws_line
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -26,7 +27,6 @@ from training.loop.base_facts import known
 from training.loop.work import Epoch, OnEpoch, Progress
 
 if TYPE_CHECKING:
-    from training.asr.draw_temperature import DrawTemperature
     from training.asr.finetune import FinetuneResult as AsrResult
     from training.intent.finetune import FinetuneResult as IntentResult
 
@@ -175,9 +175,12 @@ class Learner(Generic[S, M]):
 
 
 def asr_learner(
-    corpus: Corpus, base: Path, snapshot: Snapshot, pseudo: PseudoLabels
+    corpus: Corpus, base: Path, snapshot: Snapshot, pseudo: PseudoLabels, *, is_kept: bool = True
 ) -> Learner[AsrFinetuneSettings, AsrResult]:
-    """Open the clips of a snapshot's train and dev rows, and of the pseudo-labels; return what trains on them."""
+    """Open the clips of a snapshot's train and dev rows, and of the pseudo-labels; return what trains on them.
+
+    Of models that are not kept, such as those of a sweep, nobody draws texts, so that the temperature is not found.
+    """
     from training.asr.finetune import finetune_asr
 
     train, dev = (snapshot.of(role) for role in LEARNING_ROLES)
@@ -186,9 +189,18 @@ def asr_learner(
     def learn(settings: AsrFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> AsrResult:
         kept, report = _ready(folder, "asr"), _noted("asr", on_epoch, len(validation))
         decoder = decoder_of(corpus, settings, examples, frozenset(pseudo.ids))
-        with _steps("asr") as advance:
+        with _steps("asr") as advance, decodings("asr") as on_draws:
             return finetune_asr(
-                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, decoder=decoder
+                base,
+                examples,
+                folder,
+                settings,
+                advance,
+                validation,
+                checkpoint=kept,
+                on_epoch=report,
+                decoder=decoder,
+                on_draws=on_draws if is_kept else None,
             )
 
     given = {example.utterance_id for example in examples}
@@ -301,7 +313,7 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
 
     found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
     if made.draws is not None:
-        progress.note(draws_line(made.draws))
+        progress.note(draws_line("asr", made.draws, "dev clip"))
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable) + len(no_words),
@@ -320,16 +332,6 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})
     left_out = {"too_long": made.too_long, "unspellable": made.unspellable, "no_words": no_words}
     return Trained(training, found, series, left_out)
-
-
-def draws_line(draws: DrawTemperature) -> str:
-    """Return in one sentence at which temperature the texts of a model are drawn, and from what that is known."""
-    at = f"asr: alternative texts are drawn at temperature {draws.value:g}"
-    clips = f"{draws.clips} dev clip{'s' if draws.clips != 1 else ''}"
-    wrong = f"{draws.wrong} wrong word{'s' if draws.wrong != 1 else ''}"
-    if draws.expected is None:
-        return f"{at}, as {clips} with {wrong} are too few to find one"
-    return f"{at}: they expect {draws.expected:.0f} wrong words in {clips} that have {draws.wrong}"
 
 
 def _of_intent(made: IntentResult, rate: float, no_words: tuple[str, ...]) -> Trained:

@@ -28,12 +28,15 @@ from flows.runtime.settings_parts import (
     HasModels,
     HasPromotion,
     HasSampling,
+    HasScore,
     HasTracking,
 )
 from flows.steps.fine_tune import Trained, Training, checkpoint_folder, fine_tune
 from flows.steps.refused_training import RefusedTraining, reason_in
 from flows.steps.retrain_plan import RetrainPlan
+from flows.steps.window_check import note_window_of_training
 from sampling.budget import SamplingSettings
+from training.asr.finetune import AsrFinetuneSettings
 from training.evaluation.gate import PromotionSettings
 from training.loop.work import Epoch
 from training.snapshots import LabelAccount
@@ -47,7 +50,7 @@ Learn = Callable[[Callable[[Epoch], None]], Trained]
 """Trains, and calls its argument after each epoch."""
 
 
-class SettingsOfRetrain(HasHome, HasModels, HasTracking, HasSampling, HasPromotion, Protocol):
+class SettingsOfRetrain(HasHome, HasModels, HasTracking, HasScore, HasSampling, HasPromotion, Protocol):
     """The settings that a retraining reads; the last two are only recorded with the version."""
 
 
@@ -141,6 +144,8 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     tracking = open_tracking(settings.tracking, settings.home)
     found = model_registry.base_to_learn_from(corpus, settings.home, settings.models, plan.kind).checked()
     base = found.digest
+    if isinstance(plan.finetune, AsrFinetuneSettings):
+        note_window_of_training(found.folder, plan.finetune.loop.window, settings.score.transcribe)
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
     try:
         with tracked_run(

@@ -88,6 +88,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     pseudo = choose_pseudo_labels(corpus, settings.night, given.pseudo, kind, snapshot)
     base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind)
     finetune = finetune_of(settings.asr, settings.intent, base)
+    (sources,) = decoder_sources(corpus, [finetune])
     with corpus.read() as conn:
         # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
         meant = meaning_digest(conn) if kind == "intent" else ""
@@ -95,7 +96,6 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-        sources = decoder_sources(conn, finetune)
     document = finetune.model_dump(mode="json", exclude=_unused(finetune))
     how = digest([document, base.digest, *filter(None, [pseudo.digest(), meant, sources])])
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)

@@ -155,7 +155,7 @@ def _run_all(corpus: Corpus, home: Path, plan: SweepPlan, base: Path, place: Pla
 def _opened(corpus: Corpus, plan: SweepPlan, base: Path, trial: Trial) -> Learner[Any, Any]:
     """Open what a trial learns from: the rows that train, the dev rows, and its pseudo-labels."""
     if plan.kind == "asr":
-        return asr_learner(corpus, base, trial.snapshot, trial.pseudo)
+        return asr_learner(corpus, base, trial.snapshot, trial.pseudo, is_kept=False)
     return intent_learner(corpus, base, trial.snapshot, trial.pseudo)
 
 

@@ -257,8 +257,7 @@ def _trials(
     """Return the trainings of all candidates on each part, part by part, since the examples of one are in memory."""
     chosen: dict[tuple[int, PseudoSettings], PseudoLabels] = {}
     made = []
-    with corpus.read() as conn:
-        sources = [decoder_sources(conn, candidate.finetune) for candidate in candidates]
+    sources = decoder_sources(corpus, [candidate.finetune for candidate in candidates])
     for fold, part in enumerate(parts):
         rows, texts = _learned_rows(part), _texts_and_names(corpus, kind, part)
         for position, candidate in enumerate(candidates):

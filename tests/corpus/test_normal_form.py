@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus import normal_form
 from corpus.normal_form import INVISIBLE, folded, normalise
 
 # Letters, marks, Hangul and kana parts, apostrophes, digits and invisible characters: where normal forms go wrong.
@@ -111,3 +112,37 @@ def test_places_rise_and_lie_in_the_text(text: str) -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=40))
 def test_ascii_takes_a_shorter_way_to_the_same_text(text: str) -> None:
     assert normalise(text) == "".join(char for char, _ in folded(text))
+
+
+def test_whole_texts_take_a_shorter_way_to_the_same_text() -> None:
+    wrong = []
+    for char in EVERY:
+        text = f"é{char}\u0301 1{char}'"
+        if normalise(text) != "".join(each for each, _ in folded(text)):
+            wrong.append(hex(ord(char)))
+    assert wrong == []
+
+
+@given(texts)
+@settings(max_examples=300, deadline=None)
+def test_texts_of_tricky_characters_take_it_too(text: str) -> None:
+    for each in (text, f"é{text}", f"é {text} σ"):
+        assert normalise(each) == "".join(char for char, _ in folded(each))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Schalte bitte das Licht ein, und erhöhe die Lautstärke um fünf Stufen.",
+        "Άναψε το φως στο σαλόνι, παρακαλώ, και δυνάμωσε τη μουσική ως το τέλος.",
+        "リビングの電気をつけて、音楽の音量を五つ上げてください。",
+        "कृपया बैठक की बत्ती जलाओ और संगीत की आवाज़ पाँच स्तर बढ़ाओ।",
+    ],
+)
+def test_a_text_of_common_letters_is_not_taken_apart_character_by_character(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = normalise(text)  # afterwards its characters are known
+    monkeypatch.setattr(normal_form, "folded", None)
+    monkeypatch.setattr(normal_form, "_characters", None)
+    assert normalise(text) == normalise(expected) == expected

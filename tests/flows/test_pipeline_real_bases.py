@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ SETTINGS = {
 }
 
 
-def write_manifest(path: Path) -> None:
-    """Write for each word two clips of two speakers to learn from, and one of two others that judge."""
+def write_manifest(path: Path, takes: int = 2) -> None:
+    """Write for each word some clips of two speakers to learn from, and one of two others that judge."""
     rows = [
         json.loads(line) for name in ("train", "test") for line in (FSDD / f"{name}.jsonl").read_text().splitlines()
     ]
@@ -38,7 +39,7 @@ def write_manifest(path: Path) -> None:
         }
         for row in rows
         if row["text"] in WORDS and row["speaker"] in (*LEARNED, *JUDGING)
-        if row["take"] < (1 if row["speaker"] in JUDGING else 2)
+        if row["take"] < (1 if row["speaker"] in JUDGING else takes)
     ]  # fmt: skip
     path.write_text("".join(json.dumps(row) + "\n" for row in chosen))
 
@@ -67,3 +68,26 @@ def test_real_clips_teach_a_real_base_to_write_their_words(tmp_path: Path):
     assert "promoted" in run(config, "promote", "asr/2", "--force", "--why", "it writes the words")
     before, after = (rate["value"] for rate in json.loads(run(config, "compare", "asr/1", "asr/2", "--json"))["rates"])
     assert after <= 0.2 < 0.6 < before
+
+
+def test_the_draws_of_a_real_base_are_calibrated_on_labelled_clips_before_it_scores(tmp_path: Path):
+    if not FSDD.is_dir():
+        pytest.skip(f"the Free Spoken Digit Dataset is not at {FSDD}")
+    config, manifest = tmp_path / "earmark.yaml", tmp_path / "manifest.jsonl"
+    settings = {"score": {"transcribe": {"window": 4, "draws": 1}}, "promotion": {"judged_on": "held_out"}}
+    corpus = {"home": str(tmp_path / "home"), "split": {"train": 1.0, "dev": 0.0, "test": 0.0}}
+    config.write_text(yaml.safe_dump(settings | {"corpus": corpus}))
+    write_manifest(manifest, takes=4)
+    run(config, "base", "add", str(folder_of("whisper-tiny.en")), "--name", "tiny-en", "--language", "en")
+    run(config, "base", "use", "tiny-en")
+    assert "rows accepted  50" in run(config, "ingest", str(manifest))
+    found = earmark("score", "--config", str(config))
+    assert found.returncode == 0, found.stderr[-1500:]
+    line = re.search(
+        r"asr/\d+: alternative texts are drawn at temperature (\S+): they expect (\d+) wrong words in 40 labelled clips"
+        r" that have (\d+)",
+        found.stderr + found.stdout,
+    )
+    assert line is not None
+    assert 0.4 < float(line[1]) < 1.2
+    assert int(line[3]) >= 10

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from corpus.errors import SettingsError
 from corpus.settings import MOST_ROWS
-from corpus.text import normalise
+from corpus.text import lines_of, normalise
 from corpus.user_paths import expanded
 from training.asr.arpa import read_arpa, to_arpa, with_normal_words
 from training.asr.common_words import COMMON_WORDS
@@ -146,7 +146,7 @@ def read_words(file: Literal["english"] | Path) -> dict[str, float]:
     """
     words: dict[str, float] = {}
     name = _name(file)
-    for number, line in enumerate(_text_of(file, "words").splitlines(), 1):
+    for number, line in enumerate(lines_of(_text_of(file, "words")), 1):
         word, _, frequency = line.partition("\t")
         spelled = normalise(word)
         try:
@@ -168,7 +168,7 @@ def read_lines(file: Literal["english"] | Path) -> list[str]:
         SettingsError: the file can't be read, or a word is longer than a lexicon takes.
     """
     lines: list[str] = []
-    for number, line in enumerate(_text_of(file, "texts").splitlines(), 1):
+    for number, line in enumerate(lines_of(_text_of(file, "texts")), 1):
         if text := normalise(line):
             check_words(text, _name(file), number)
             lines.append(text)
@@ -227,4 +227,4 @@ def _text_of(file: Literal["english"] | Path, name: str) -> str:
         return read_text(file)
     if name == "words":
         return "\n".join(COMMON_WORDS)
-    return "\n".join(dict.fromkeys(json.loads(line)["text"] for line in read_text(COMMANDS).splitlines()))
+    return "\n".join(dict.fromkeys(json.loads(line)["text"] for line in lines_of(read_text(COMMANDS))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,7 +19,7 @@ from training.asr.beam_build import BeamBuildSettings
 from training.asr.beam_files import with_chosen_weights, with_decoder
 from training.asr.beam_weights import KnownClip
 from training.asr.ctc import frame_posteriors
-from training.asr.draw_temperature import DrawTemperature, calibrate_draws
+from training.asr.draw_temperature import DrawTemperature, calibrate_draws, keep_temperature
 from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
@@ -108,7 +108,8 @@ class FinetuneResult:
         rate_factor, best_epoch: how the watch ended, see `LoopResult`.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
         decoder: the decoder that the model has; None where it decodes greedily.
-        draws: the temperature at which its texts are drawn, found on the dev examples; None for a CTC model.
+        draws: the temperature at which its texts are drawn, found on the dev examples; None for a CTC model, and where
+            it was not looked for.
     """
 
     digest: str
@@ -143,6 +144,7 @@ def finetune_asr(
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
     decoder: DecoderFiles | None = None,
+    on_draws: Callable[[int, int], None] | None = None,
 ) -> FinetuneResult:
     """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
@@ -161,6 +163,8 @@ def finetune_asr(
             if training ended there: with the weights mixed with the base's.
         decoder: the decoder that the model gets, with weights chosen on the dev clips; None: that of the base, or
             none where `settings.decoder` is `greedy`.
+        on_draws: called with decodings done and in all while the temperature of a seq2seq model's draws is found on the
+            dev clips; None: it is not found, for a model that will never be asked for draws.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
@@ -189,7 +193,7 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
     asr, after = (asr, _word_errors(asr, dev, window)) if decoder is None else _with_weights_of_dev(asr, dev)
-    draws = calibrate_draws(asr, [(e.utterance_id, e.samples, e.text, e.locale) for e in dev], window)
+    draws = None if on_draws is None else _calibrated(asr, dev, window, on_draws)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(
@@ -212,6 +216,17 @@ def finetune_asr(
         decoder=asr.decoder,
         draws=draws,
     )
+
+
+def _calibrated(
+    asr: AsrModel, dev: Sequence[AsrExample], window: float | None, on_draws: Callable[[int, int], None]
+) -> DrawTemperature | None:
+    """Return the temperature of the draws, found on the dev clips, which the model keeps; None for a CTC model."""
+    clips = [(each.utterance_id, each.samples, each.text, each.locale) for each in dev]
+    found = calibrate_draws(asr, clips, window, on_draws)
+    if found is not None:
+        keep_temperature(asr, found)
+    return found
 
 
 def _with_weights_of_dev(asr: AsrModel, dev: Sequence[AsrExample]) -> tuple[AsrModel, npt.NDArray[np.int64]]:

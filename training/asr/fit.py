@@ -28,7 +28,7 @@ from training.asr.model import (
     shorter_window,
     window_samples,
 )
-from training.asr.seq2seq import fits_window, seq2seq_losses
+from training.asr.seq2seq_losses import fits_window, seq2seq_losses
 from training.loop.base_facts import known
 from training.loop.batching import length_batches
 from training.loop.loop import autocast, run_training, seeded_torch
@@ -67,7 +67,7 @@ class AsrLoopSettings(StepSettings):
         batch_seconds: Largest padded batch [s]; null: by the base.
         window: Window for the clips that fit into it, of a model such as Whisper that pads every clip to 30 s; null:
             the model's own. With 12 s a clip takes less than half the time, and a batch holds more clips; set
-            `score.transcribe.window` alike. The dev clips are transcribed in it, too.
+            `score.transcribe.window` alike, else a retraining says so. The dev clips are transcribed in it, too.
         clip_norm: Gradients are clipped to this norm.
         label_smoothing: Label smoothing of the loss of seq2seq models.
         freeze_norms: Batch norms keep their running statistics, which is right where batches are few.

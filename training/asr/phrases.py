@@ -7,7 +7,7 @@ from typing import Final
 
 from corpus.errors import RecordError, SettingsError
 from corpus.locales import canonical_locale
-from corpus.text import normalise
+from corpus.text import lines_of, normalise
 from corpus.user_paths import expanded
 from training.asr.text_files import check_words, read_text
 
@@ -55,7 +55,7 @@ def read_phrases(file: Path, *, limited: bool = True) -> list[str]:
         SettingsError: the file can't be read, or a word is too long.
     """
     found: set[str] = set()
-    for number, line in enumerate(read_text(file).splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(file)), 1):
         if phrase := normalise(line.partition("#")[0]):
             if limited:
                 check_words(phrase, file.name, number)

@@ -16,7 +16,7 @@ import numpy as np
 
 from corpus.errors import SettingsError
 from corpus.records.base import Floats
-from corpus.text import normalise
+from corpus.text import lines_of, normalise
 from training.asr.common_words import COMMON_WORDS
 
 LONGEST: Final = 80
@@ -63,7 +63,7 @@ def lines(path: Path) -> list[str]:
         SettingsError: the file cannot be read.
     """
     try:
-        texts = [normalise(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        texts = [normalise(line) for line in lines_of(path.read_text(encoding="utf-8"))]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name}: cannot be read; give a UTF-8 file with a line each") from error
     return [text for text in texts if text and len(text) <= LONGEST]

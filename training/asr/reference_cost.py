@@ -14,7 +14,9 @@ from training.asr.ctc import frame_posteriors
 from training.asr.fit import AsrExample, encode_targets
 from training.asr.model import AsrModel, extract_features, padded_lengths, token_text
 from training.asr.posterior import collapse
-from training.asr.seq2seq import DrawSettings, decode_clips, seq2seq_losses
+from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq_draws import DrawSettings
+from training.asr.seq2seq_losses import seq2seq_losses
 from training.loop.batching import length_batches
 
 MOST: Final = 50.0

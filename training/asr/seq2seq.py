@@ -1,4 +1,4 @@
-"""Seq2seq speech models, such as Whisper and Moonshine: decoding, drawing of transcripts, and their training loss.
+"""Seq2seq speech models, such as Whisper and Moonshine: decoding, and drawing of transcripts.
 
 Transcripts are drawn from the model's own distribution with random numbers that are seeded by the utterance, so that
 neither the other clips of a batch nor a restart changes them. The sampling of transformers takes one stream of random
@@ -8,7 +8,7 @@ numbers for the whole batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,7 @@ from training.asr.model import (
     window_samples,
 )
 from training.asr.seq2seq_checks import LEAST_LOG_PROB, NO_SPEECH, is_silent, without_loop
+from training.asr.seq2seq_draws import DrawSettings, next_tokens, numbers_at, random_numbers
 from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_tokens
 
 if TYPE_CHECKING:
@@ -34,28 +35,6 @@ if TYPE_CHECKING:
 
 MOST_TEXTS: Final = 256
 """Largest number of transcripts that are decoded in one batch."""
-
-MOST_LIKELY: Final = 256
-"""Largest number of tokens that a draw chooses from where it leaves out unlikely ones; a full sort takes far longer."""
-
-
-# --- decode -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class DrawSettings:
-    """How texts are drawn.
-
-    Attributes:
-        count: K, the number of drawn texts.
-        top_p: a token is drawn from the most likely ones that have this probability together (Holtzman et al. 2020); 1
-            draws from all of them, which is the model's own distribution.
-        temperature: the log probabilities are divided by it before that.
-    """
-
-    count: int = 0
-    top_p: float = 1.0
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +104,8 @@ def _decode_group(
 ) -> list[DecodedClip]:
     encoded, lengths = _encode(asr, clips, window)
     seconds = [len(clip) / asr.sample_rate for clip in clips]
-    limits = [max_tokens(rules, length) for length in seconds]
-    # all random numbers of an utterance are drawn at once, so that the length of another text changes none of them
-    uniforms = [
-        np.zeros((0, limit)) if rng is None else rng.random((draws.count, limit))
-        for rng, limit in zip(generators, limits, strict=True)
-    ]
-    written = _write(asr, rules, encoded, uniforms, limits, draws)
+    uniforms = random_numbers(rules, seconds, draws, generators)
+    written = _write(asr, rules, encoded, uniforms, seconds, draws)
     states = encoded[0].float().cpu().numpy()
     embeddings = [unit_embedding(state[:length].mean(axis=0)) for state, length in zip(states, lengths, strict=True)]
     return [
@@ -140,14 +114,52 @@ def _decode_group(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class HeardClip:
+    """A clip as the encoder heard it, from which texts are drawn as often as one likes.
+
+    Attributes:
+        encoded: the encoder's states, (1, T, D), and its whole output.
+        seconds: length of the clip [s].
+        silence: returns the states of digital silence in the same window.
+    """
+
+    encoded: tuple[torch.Tensor, Any]
+    seconds: float
+    silence: Callable[[], torch.Tensor]
+
+
+def hear_clip(asr: AsrModel, samples: Floats, window: float | None = None) -> HeardClip:
+    """Return a clip, (S,) float32 at the model's sample rate, as the encoder hears it; see `decode_clips`."""
+    import torch
+
+    padded = window_samples(asr, len(samples), window)
+    with torch.inference_mode():
+        encoded, _ = _encode(asr, [samples], padded)
+    return HeardClip(encoded, len(samples) / asr.sample_rate, cache(partial(_silence_states, asr, padded)))
+
+
+def texts_of(
+    asr: AsrModel, heard: HeardClip, draws: DrawSettings, generator: np.random.Generator | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """Return K drawn texts of a clip as tokens, without the greedy one; where K is 0, the greedy text alone."""
+    import torch
+
+    rules, seconds = decoding_rules(asr), [heard.seconds]
+    uniforms = random_numbers(rules, seconds, draws, [generator])
+    with torch.inference_mode():
+        (written,) = _write(asr, rules, heard.encoded, uniforms, seconds, draws, greedy=draws.count == 0)
+        return tuple(_kept(asr, rules, written, heard.seconds, heard.silence)[1])
+
+
 @dataclass(slots=True)
 class _Written:
     """What the model wrote for one clip.
 
     Attributes:
-        tokens: the greedy text, then K drawn ones, each with its end token if it was reached.
+        tokens: the greedy text unless it is left out, then K drawn ones, each with its end token if it was reached.
         summed: log probability of each [nats].
-        log_probs: of all tokens, at each position of the greedy text [nats].
+        log_probs: of all tokens, at each position of the first text [nats].
         start: (V,) log probabilities of all tokens at the start, none of them suppressed [nats].
     """
 
@@ -162,11 +174,14 @@ def _write(
     rules: DecodingRules,
     encoded: tuple[torch.Tensor, Any],
     uniforms: Sequence[npt.NDArray[np.float64]],
-    limits: Sequence[int],
+    seconds: Sequence[float],
     draws: DrawSettings,
+    *,
+    greedy: bool = True,
 ) -> list[_Written]:
     """Return what the model writes for each clip, each text up to its end token or the clip's limit of tokens."""
-    texts = len(uniforms[0]) + 1  # of each clip
+    limits = [max_tokens(rules, length) for length in seconds]
+    texts = len(uniforms[0]) + greedy  # of each clip
     count = texts * len(limits)
     last = [[rules.prefix[-1]] for _ in range(count)]
     done = np.zeros(count, dtype=bool)
@@ -175,10 +190,10 @@ def _write(
         if position == 0:
             rows = start[::texts].cpu().numpy()
             written = [_Written([[] for _ in range(texts)], [0.0] * texts, [], row) for row in rows]
-        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms], draws)
-        costs = log_probs[range(count), next_tokens].tolist()
+        chosen = next_tokens(log_probs, [numbers_at(of_clip, position) for of_clip in uniforms], draws, greedy)
+        costs = log_probs[range(count), chosen].tolist()
         best_log_probs = log_probs[::texts].cpu().numpy()
-        for text, token in enumerate(next_tokens):
+        for text, token in enumerate(chosen):
             clip, draw = divmod(text, texts)
             last[text][0] = rules.ends[0] if done[text] else token  # a finished text is padded with end tokens
             if done[text]:
@@ -202,18 +217,25 @@ def _checked(
     silence: Callable[[], torch.Tensor],
 ) -> DecodedClip:
     """Return the decoded clip, with the texts of silence emptied and loops cut."""
-    silent = _silent_texts(asr, rules, written, silence)
-    texts = [_text(tokens, rules) for tokens in written.tokens]
-    kept = [
-        () if no_words else without_loop(text, seconds, lambda tokens: plain_text(asr, tokens), len(text) < len(tokens))
-        for text, tokens, no_words in zip(texts, written.tokens, silent, strict=True)
-    ]
+    silent, kept = _kept(asr, rules, written, seconds, silence)
     path, log_probs, text = written.tokens[0], written.log_probs, kept[0]
     if silent[0] and rules.no_speech is not None:
         path, log_probs = [rules.no_speech], [written.start]
-    elif len(text) < len(texts[0]):
+    elif len(text) < len(_text(path, rules)):
         path, log_probs = [*text] or [rules.ends[0]], log_probs[: max(1, len(text))]
     return DecodedClip(np.stack(log_probs), np.array(path, dtype=np.intp), text, tuple(kept[1:]), embedding)
+
+
+def _kept(
+    asr: AsrModel, rules: DecodingRules, written: _Written, seconds: float, silence: Callable[[], torch.Tensor]
+) -> tuple[list[bool], list[tuple[int, ...]]]:
+    """Return for each text whether it is of silence, and the texts with those emptied and loops cut."""
+    silent = _silent_texts(asr, rules, written, silence)
+    texts = [_text(tokens, rules) for tokens in written.tokens]
+    return silent, [
+        () if no_words else without_loop(text, seconds, lambda tokens: plain_text(asr, tokens), len(text) < len(tokens))
+        for text, tokens, no_words in zip(texts, written.tokens, silent, strict=True)
+    ]
 
 
 def _silent_texts(
@@ -308,75 +330,6 @@ def _steps(
         inputs = torch.tensor(last, device=asr.device)
 
 
-def _numbers_at(numbers: npt.NDArray[np.float64], position: int) -> npt.NDArray[np.float64]:
-    """Return (K,) the random numbers of one position; beyond the clip's longest text any number will do."""
-    return np.asarray(numbers[:, min(position, numbers.shape[1] - 1)])
-
-
-def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]], how: DrawSettings) -> list[int]:
-    """Return for each clip its most probable token, then K drawn by inverting the cumulative distribution."""
-    import torch
-
-    rows = len(numbers[0]) + 1
-    taken = log_probs.argmax(dim=-1)
-    if rows > 1:
-        tokens, cumulative = cumulative_shares(log_probs, how)
-        at = torch.from_numpy(np.stack([np.concatenate([[0.0], of_clip]) for of_clip in numbers])).to(taken.device)
-        wanted = at.reshape(-1, 1) * cumulative[:, -1:]
-        places = torch.searchsorted(cumulative, wanted, right=True).clamp(max=cumulative.shape[1] - 1)
-        drawn = places[:, 0] if tokens is None else tokens.gather(1, places)[:, 0]
-        first = torch.arange(len(taken), device=taken.device) % rows == 0
-        taken = torch.where(first, taken, drawn)
-    return [int(token) for token in taken.tolist()]
-
-
-def cumulative_shares(log_probs: torch.Tensor, how: DrawSettings) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Return (B, M) the tokens that are drawn from, None for all in their order, and their cumulative shares."""
-    import torch
-
-    tempered = log_probs.double() / how.temperature
-    shares = torch.softmax(tempered, dim=-1)
-    if how.top_p >= 1.0:
-        return None, shares.cumsum(dim=-1)
-    likely, tokens = shares.topk(min(MOST_LIKELY, shares.shape[1]), dim=-1)
-    before = likely.cumsum(dim=-1) - likely
-    return tokens, torch.where(before < how.top_p, likely, 0.0).cumsum(dim=-1)
-
-
 def _text(tokens: Sequence[int], rules: DecodingRules) -> tuple[int, ...]:
     ends = (place for place, token in enumerate(tokens) if token in rules.ends)
     return tuple(tokens[: next(ends, len(tokens))])
-
-
-# --- train ------------------------------------------------------------------------------------------------------------
-
-
-def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
-    """Return whether the whole clip fits into the model's window, and the target into its number of tokens."""
-    window, rules = window_samples(asr), decoding_rules(asr)
-    seconds = len(samples) / asr.sample_rate
-    return (window is None or len(samples) <= window) and len(target) <= max_tokens(rules, seconds)
-
-
-def seq2seq_losses(
-    asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
-) -> torch.Tensor:
-    """Return (B,) the cross entropy of each clip's tokens and end token, summed, each given those before it [nats]."""
-    import torch
-
-    rules = decoding_rules(asr)
-    prefix, end = list(rules.prefix), rules.ends[0]
-    longest = max(len(target) for target in targets)
-    given = [prefix + list(target) + [end] * (longest - len(target)) for target in targets]
-    wanted = [
-        [-100] * (len(prefix) - 1) + list(target) + [end] + [-100] * (longest - len(target)) for target in targets
-    ]
-    logits = asr.model(**inputs, decoder_input_ids=torch.tensor(given, device=asr.device), use_cache=False).logits
-    each = torch.nn.functional.cross_entropy(
-        logits.float().transpose(1, 2),
-        torch.tensor(wanted, device=asr.device),
-        reduction="none",
-        ignore_index=-100,
-        label_smoothing=label_smoothing,
-    )
-    return each.sum(dim=1)

@@ -30,7 +30,8 @@ from training.asr.posterior import (
     word_confidences,
     word_numbers,
 )
-from training.asr.seq2seq import DecodedClip, DrawSettings, decode_clips
+from training.asr.seq2seq import DecodedClip, decode_clips
+from training.asr.seq2seq_draws import DrawSettings
 from training.asr.word_beam import search
 from training.loop.batching import length_batches
 
@@ -43,8 +44,8 @@ class TranscribeSettings(BaseModel):
         top_p: Seq2seq models draw each token from the most likely ones that have this probability together; 1 draws
             from all, and then one unlikely token in a long text may lead far away.
         temperature: Seq2seq models divide the log probabilities by it before they draw; below 1 the texts vary less;
-            null: the model's own, at which its draws expected as many errors as its dev clips have, or 0.7 where these
-            were too few.
+            null: the version's own, at which its draws expected as many errors as labelled clips have, or 0.7 where
+            these are too few.
         batch_seconds: Largest padded batch [s].
         seed: Seed of the draws, together with each utterance's id.
         window: Window for the clips that fit into it, of a model such as Whisper that pads every clip to 30 s; null:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from corpus.errors import Damaged
 from corpus.records.arrivals import SlotSpan
+from corpus.text import lines_of
 from training.intent.fit import IntentExample
 
 REPLAY = "replay.jsonl"
@@ -23,7 +24,7 @@ def read_replay(folder: Path) -> list[IntentExample]:
     if not file.is_file():
         return []
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines_of(file.read_text(encoding="utf-8")), start=1):
         try:
             row = json.loads(line)
             slots = tuple(SlotSpan(slot["name"], slot["start"], slot["end"]) for slot in row["slots"])

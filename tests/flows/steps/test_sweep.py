@@ -23,14 +23,17 @@ from flows.models.eval_set import current_snapshot
 from flows.runtime import progress
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
+from flows.steps import decoder, retrain_plan
 from flows.steps import retrain as retrain_step
-from flows.steps import retrain_plan
 from flows.steps.inventory import merge_names
 from flows.steps.sweep import OTHER_ROWS, TrialsReport, sweep
 from flows.steps.sweep_plan import dev_speakers, plan
 from flows.steps.sweep_preview import preview
 from tests.corpus.stored import score
 from tests.flows.labelled_home import labelled_home, pairs_of, settings_of
+from training.asr import finetune
+from training.asr.beam_build import BeamBuildSettings, check_files
+from training.asr.finetune import FinetuneResult, finetune_asr
 from training.tracking.store import open_tracking
 
 INTENT = ("intent.fit.epochs=2", "intent.fit.batch_size=8", "intent.replay=0")
@@ -337,7 +340,14 @@ def test_folds_that_measure_nothing_honest_are_refused(settings: Settings):
             plan(corpus, settings, "intent", ["intent.pseudo.weight=0.5"], None, 1, 3)
 
 
-def test_speech_models_are_tried_too(settings: Settings, tmp_path: Path):
+def test_speech_models_are_tried_too(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calibrated: list[bool] = []
+
+    def trained_speech(*given: Any, on_draws: Any, **others: Any) -> FinetuneResult:
+        calibrated.append(on_draws is not None)
+        return finetune_asr(*given, on_draws=on_draws, **others)
+
+    monkeypatch.setattr(finetune, "finetune_asr", trained_speech)
     settings = settings_of(tmp_path, "asr.loop.epochs=1", "asr.loop.batch_seconds=8", "asr.interpolate=0.0")
     report = swept(settings, "asr.loop.learning_rate=1e-3,1e3", kind="asr")
     assert {each.settings["asr.loop.learning_rate"]: each.state for each in report.tried}[1e-3] == "trained"
@@ -349,6 +359,10 @@ def test_speech_models_are_tried_too(settings: Settings, tmp_path: Path):
         run for run in runs_below(settings, report.run) if run.data.params["config.asr.loop.learning_rate"] == "0.001"
     ]
     assert {"dev_wer_by_epoch", "final_dev_error", "train_loss"} <= set(run.data.metrics)
+    assert calibrated == [False, False]  # of models that are not kept nobody draws texts
+    with opened(settings) as corpus:
+        retrain_step.retrain(corpus, settings, retrain_plan.plan(corpus, settings, "asr", "x", only_if_due=False), "")
+    assert calibrated == [False, False, True]
 
 
 def test_a_preview_counts_and_measures_and_writes_nothing(settings: Settings):
@@ -411,3 +425,26 @@ def test_a_beam_of_other_phrases_is_another_trial(settings: Settings, tmp_path: 
     file.write_text("taylor swift\n")
     assert not trials(beam) & before
     assert trials(settings) == greedy
+
+
+def test_the_files_of_a_decoder_are_read_once_for_all_trials_and_not_while_the_records_are_open(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "phrases.txt").write_text("dua lipa\n")
+    (tmp_path / "words.txt").write_text("lamp\n")
+    beam = settings_of(tmp_path, *INTENT, "asr.decoder=beam", f"asr.beam.phrases={tmp_path / 'phrases.txt'}")
+    words = f"asr.beam.words=null,{tmp_path / 'words.txt'}"
+    read: list[str] = []
+    with opened(beam) as corpus:
+
+        def checked(given: BeamBuildSettings) -> None:
+            assert corpus.records.pool.checkedout() == 0  # type: ignore[attr-defined]
+            read.append("none" if given.words is None else Path(given.words).name)
+            check_files(given)
+
+        monkeypatch.setattr(decoder, "check_files", checked)
+        made = plan(corpus, beam, "asr", ["asr.loop.epochs=1,2", "asr.beam.lm_weight=0.4,0.8", words], folds=1)
+        assert len({trial.operation_id for trial in made.trials}) == len(made.trials) >= 8
+        assert sorted(read) == ["none", "words.txt"]
+        retrain_plan.plan(corpus, beam, "asr", "test", only_if_due=False)
+        assert sorted(read) == ["none", "none", "words.txt"]

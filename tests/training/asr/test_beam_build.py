@@ -18,10 +18,12 @@ from training.asr.beam_build import (
     build_decoder,
     check_files,
     files_digest,
+    read_lines,
     read_words,
     without_private_words,
 )
 from training.asr.language_model import START
+from training.asr.phrases import read_phrases
 from training.asr.word_beam import BeamSettings
 
 LOCALES = st.sampled_from(["all", "de-AT", "en-GB", "und"])
@@ -101,6 +103,17 @@ def test_each_file_may_be_compressed_and_the_check_reads_what_the_build_reads(tm
         check_files(each)
     assert build_decoder(settings[0], LABELS) == build_decoder(settings[1], LABELS)
     assert files_digest(settings[0]) == files_digest(settings[1])
+
+
+def test_a_line_ends_where_editors_show_its_end(tmp_path):
+    file = tmp_path / "file.txt"
+    file.write_bytes("lamp\u2028post\r\nsto\x0bve\x85\t3\r\noven\t2\u2029\n".encode())
+    with pytest.raises(SettingsError, match=r"file.txt: line 1 is not one word"):
+        read_words(file)
+    assert read_lines(file) == ["lamp post", "sto ve 3", "oven 2"]
+    assert read_phrases(file) == ["lamp post", "oven 2", "sto ve 3"]
+    file.write_bytes("lamp\u2028\t3\r\noven\x85\n".encode())
+    assert read_words(file) == {"lamp": 3.0, "oven": 0.0}
 
 
 WRONG = {

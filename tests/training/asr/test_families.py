@@ -20,7 +20,9 @@ from training.asr.finetune import AsrFinetuneSettings, finetune_asr, freeze_fron
 from training.asr.fit import AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel, extract_features, masks_padding, token_text
-from training.asr.seq2seq import DrawSettings, decode_clips, seq2seq_losses
+from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq_draws import DrawSettings
+from training.asr.seq2seq_losses import seq2seq_losses
 from training.asr.seq2seq_prompts import decoding_rules, max_tokens
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 from training.loop.lora import LoraSettings

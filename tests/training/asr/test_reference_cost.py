@@ -13,7 +13,7 @@ from training.asr.fit import AsrExample, encode_targets
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features
 from training.asr.reference_cost import MOST, reference_costs
-from training.asr.seq2seq import seq2seq_losses
+from training.asr.seq2seq_losses import seq2seq_losses
 from training.asr.transcribe import best_texts
 
 TEXTS = ("turn it off", "stop", "call anna now")

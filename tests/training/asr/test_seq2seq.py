@@ -15,8 +15,9 @@ from training.asr.augment import AugmentSettings
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, padded_lengths, plain_text
-from training.asr.seq2seq import DrawSettings, cumulative_shares, decode_clips
+from training.asr.seq2seq import decode_clips
 from training.asr.seq2seq_checks import without_loop
+from training.asr.seq2seq_draws import DrawSettings, cumulative_shares
 from training.asr.seq2seq_prompts import decoding_rules, max_tokens
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 

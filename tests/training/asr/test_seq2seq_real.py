@@ -13,7 +13,8 @@ from tests.real_bases import folder_of
 from training.asr.ctranslate2 import convert
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, plain_text
-from training.asr.seq2seq import DrawSettings, decode_clips
+from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq_draws import DrawSettings
 from training.asr.seq2seq_prompts import decoding_rules
 from training.asr.transcribe import TranscribeSettings, transcribe
 
