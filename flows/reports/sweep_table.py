@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from flows.runtime import console
-from flows.runtime.durations import duration_text
+from flows.runtime.durations import duration_text, rough_text
 
 UNKNOWN = "unknown until the first training"
 
@@ -25,7 +25,7 @@ def show_sweep_preview(document: Mapping[str, Any]) -> None:
             "labels": f"{document['labels']}" + (f" in {folds} folds" if folds > 1 else " train"),
             "compared on": f"{document['dev_rows']} rows of {document['dev_speakers']} speakers; no audit row",
             "trials": f"{document['trials']}, of which {document['done']} are done",
-            "time": UNKNOWN if seconds is None else f"about {duration_text(seconds)}{by}",
+            "time": UNKNOWN if seconds is None else f"{rough_text(seconds)}{by}",
         },
     )
     for each in document["tried"]:
