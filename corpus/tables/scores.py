@@ -113,8 +113,7 @@ def seconds_a_clip(conn: sa.Connection, asr_version: str, intent_version: str) -
     pairs = [found[intent_version]] if intent_version in found else list(found.values())
     if not pairs:
         return None
-    seconds, count = (sum(column) for column in zip(*pairs, strict=True))
-    return seconds / count
+    return sum(seconds for seconds, _ in pairs) / sum(clips for _, clips in pairs)
 
 
 def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_version: str) -> Predictions:
