@@ -31,7 +31,7 @@ def show_sweep_preview(document: Mapping[str, Any]) -> None:
     for each in document["tried"]:
         left = each.get("seconds")
         count = f"{each['trials']} trials" if each["trials"] > 1 else "1 trial"
-        parts = [count, f"{each['done']} done" if each["done"] else "", duration_text(left) if left else ""]
+        parts = [count, f"{each['done']} done" if each["done"] else "", rough_text(left) if left else ""]
         print(f"  {each['name']}  ({', '.join(filter(None, parts))})")
 
 
