@@ -17,7 +17,7 @@ from corpus.errors import Damaged, RecordError, SchemaRefused, SettingsError, Un
 
 Which = Literal["records", "vault"]
 
-HEADS: Final[dict[Which, str]] = {"records": "0015", "vault": "0003"}
+HEADS: Final[dict[Which, str]] = {"records": "0016", "vault": "0003"}
 """Newest revision of each schema; written here so that an up-to-date database needs no import of Alembic."""
 
 UPGRADE_LOCK: Final = 0x6561726D61726B01

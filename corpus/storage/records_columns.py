@@ -34,9 +34,9 @@ def whole(name: str, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, nullable=nullable)
 
 
-def number(name: str) -> sa.Column[float]:
+def number(name: str, nullable: bool = False) -> sa.Column[float]:
     """Return a column of real numbers."""
-    return sa.Column(name, sa.Double, nullable=False)
+    return sa.Column(name, sa.Double, nullable=nullable)
 
 
 def moment(name: str, index: bool = False) -> sa.Column[datetime]:

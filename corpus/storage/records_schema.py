@@ -122,6 +122,7 @@ parts: Final = sa.Table(
     _text("asr_version"),
     _text("intent_version"),
     _text("operation_id"),
+    _number("seconds", nullable=True),  # how long its clips took to score; null in rows of older versions
 )
 
 scores: Final = sa.Table(

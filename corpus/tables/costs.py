@@ -21,7 +21,7 @@ class EvaluationCost:
 
     Attributes:
         rows: number of rows that were judged.
-        seconds: time of the whole evaluation [s].
+        seconds: time of the whole evaluation [s], with that of transcripts that it shares with other versions.
         audio: length of all clips [s].
         speed: real-time factor and latencies [s], by name.
     """

@@ -144,6 +144,7 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
         part, kept = prediction_parts.without(corpus.fs, corpus.root, path, ids)
         if part is not None:
             row = dict(old._mapping) | {"path": part.path, "rows": part.rows, "sha256": part.sha256}
+            row["seconds"] = None if old.seconds is None else old.seconds * part.rows / old.rows
             insert_new(op.conn, schema.parts, [row])
             moved = sa.update(scores).where(scores.c.utterance_id == sa.bindparam("id"), scores.c.part == path)
             op.conn.execute(

@@ -39,10 +39,23 @@ def transcribed(conn: sa.Connection, ids: Sequence[str], asr_version: str, inten
     return {row.utterance_id for row in fetch_among(conn, statement, scores.c.utterance_id, ids)}
 
 
-def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> int:
+def put(
+    corpus: Corpus,
+    op: Operation,
+    predictions: Predictions,
+    hypotheses: Mapping[str, Sequence[Hypothesis]],
+    seconds: float | None = None,
+) -> int:
     """Store statistics in a part and hypotheses encrypted; return how many utterances are newly scored.
 
     Utterances that this pair of models has scored already, and those erased meanwhile, are left out.
+
+    Args:
+        corpus: the handle.
+        op: the operation.
+        predictions: statistics of N utterances.
+        hypotheses: by utterance id.
+        seconds: how long scoring all N took [s]; None where it was not measured.
 
     Raises:
         RecordError: an utterance is unknown; the message names the first.
@@ -68,6 +81,7 @@ def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Map
     part = write_part(corpus.fs, corpus.root, predictions)
     seq = op.conn.execute(sa.select(sa.func.coalesce(sa.func.max(parts.c.seq), 0))).scalar_one() + 1
     row = {"path": part.path, "seq": seq, "rows": part.rows, "sha256": part.sha256, "operation_id": op.operation_id}
+    row["seconds"] = None if seconds is None else seconds * len(kept) / len(ids)
     insert_new(op.conn, parts, [row | versions])
     what = f"hypotheses/{predictions.asr_version}/{predictions.intent_version}"
     sealed = {
@@ -84,6 +98,22 @@ def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Map
         ],
     )
     return len(kept)
+
+
+def seconds_a_clip(conn: sa.Connection, asr_version: str, intent_version: str) -> float | None:
+    """Return how long this pair of models took to score a clip on average [s]; None where that was never measured.
+
+    Where the pair has no time, that of the same speech model beside another intent model counts: nearly all of the time
+    is its own.
+    """
+    columns = (parts.c.intent_version, sa.func.sum(parts.c.seconds), sa.func.sum(parts.c.rows))
+    measured = (parts.c.asr_version == asr_version, parts.c.seconds.is_not(None), parts.c.rows > 0)
+    rows = conn.execute(sa.select(*columns).where(*measured).group_by(columns[0]))
+    found = {row[0]: (float(row[1]), int(row[2])) for row in rows}
+    pairs = [found[intent_version]] if intent_version in found else list(found.values())
+    if not pairs:
+        return None
+    return sum(seconds for seconds, _ in pairs) / sum(clips for _, clips in pairs)
 
 
 def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_version: str) -> Predictions:

@@ -192,6 +192,10 @@ def sample(
 
     rows = document.pop("rows", None)
     document.pop("night", None)
+    if document.get("skipped"):
+        nothing = "would choose nothing" if dry_run else "nothing chosen"
+        console.show_lines(f"night {of_night.name}: {nothing}", [document["skipped"]])
+        return
     title = f"night {of_night.name}: {'would choose' if dry_run else 'chosen'}"
     if document.pop("already", None):
         given = "; --clips and --minutes changed nothing" if clips is not None or minutes is not None else ""

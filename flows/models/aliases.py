@@ -1,7 +1,7 @@
 """Aliases: which version is the champion, in the records and in MLflow, and changes of it without the gate.
 
-In the records a challenger that was promoted stays the challenger until the next is judged. In MLflow a version has one
-alias at most, which says where it stands.
+In the records a challenger that was promoted stays the challenger until the next is judged. In MLflow, and wherever a
+person reads or names an alias, a version has one at most, which says where it stands: `registry.standing`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
 from corpus.tables import models as store
 from corpus.tables.people import holder
+from flows.models.registry import standing
 from flows.models.version_description import descriptions
 from flows.runtime.results import Result
 
@@ -42,15 +41,6 @@ class ChampionMoved(Result):
     was: str
     how: str | None = None
     why: str | None = None
-
-
-def standing(conn: sa.Connection, kind: Kind) -> dict[str, str | None]:
-    """Return the version of each alias in MLflow: a version with several in the records has the first of these."""
-    found: dict[str, str | None] = {}
-    for name in ("champion", "previous", "challenger"):
-        version = store.alias(conn, kind, name)
-        found[name] = None if version in found.values() else version
-    return found
 
 
 def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:

@@ -80,11 +80,13 @@ class WaitingVersion(Result):
         lead: whether it is clearly better than the champion on the rows so far, as `stored_lead` says.
         errors: estimated error of the champion and of the version in the traffic, on the rows so far; None where none
             judged both.
+        errors_numbers: the same of the WER with numbers alike; None where that was not counted for both in one form.
     """
 
     version: str
     lead: bool
     errors: tuple[float, float] | None = None
+    errors_numbers: tuple[float, float] | None = None
 
 
 def waiting_version(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> WaitingVersion | None:
@@ -96,22 +98,34 @@ def waiting_version(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Wait
         judged = judgements.of_version(conn, kind, challenger)
     if not judged or judged[-1].decision != "indicative":
         return None
-    return WaitingVersion(
-        challenger, stored_lead(corpus, gate, kind) is not None, _stored_errors(corpus, kind, champion, challenger)
-    )
+    lead = stored_lead(corpus, gate, kind) is not None
+    return WaitingVersion(challenger, lead, *_stored_errors(corpus, kind, champion, challenger))
 
 
-def _stored_errors(corpus: Corpus, kind: Kind, champion: str | None, challenger: str) -> tuple[float, float] | None:
-    """Return the errors of both on the largest set that judged both, by the stored reports; None where none did."""
+def _stored_errors(
+    corpus: Corpus, kind: Kind, champion: str | None, challenger: str
+) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Return the errors of both on the largest set that judged both, by the stored reports; None where none did.
+
+    The second pair is that with numbers alike.
+    """
     from training.evaluation.intervals import report_rate
 
     with corpus.read() as conn:
         both = None if champion is None else _stored_pair(conn, kind, champion, challenger)
         if both is None:
-            return None
+            return None, None
         weights = _weights(conn, both[0].utterance_ids.tolist())
     before, after = (report_rate(each, weights=weights) for each in both)
-    return before, after
+    return (before, after), _numbers_alike(*both, weights)
+
+
+def _numbers_alike(one: EvaluationReport, other: EvaluationReport, weights: Numbers) -> tuple[float, float] | None:
+    """Return the WER with numbers alike of both; None where it was not counted for both in one form."""
+    if not one.numbers or one.numbers != other.numbers or not (one.number_words.any() and other.number_words.any()):
+        return None
+    first, second = (float(each.number_errors @ weights / (each.number_words @ weights)) for each in (one, other))
+    return first, second
 
 
 def _stored_pair(

@@ -24,6 +24,7 @@ from flows.runtime import progress
 if TYPE_CHECKING:
     from flows.models.eval_set import AuditSet
     from training.asr.transcribe import AsrOutput, TranscribeSettings
+    from training.evaluation.intervals import Numbers
     from training.evaluation.signal_quality import SignalQuality
     from training.intent.model import IntentModel, IntentOutput
 
@@ -73,11 +74,36 @@ class IntentReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Transcribed:
+    """What a speech model wrote for the clips of an evaluation set; intent versions that are judged on it share it.
+
+    Attributes:
+        version: of the speech model.
+        outputs: its best transcripts, in the order of the clips.
+        seconds: how long it took [s].
+        single: (n,) how long it takes for each of the clips that are timed one by one [s].
+    """
+
+    version: str
+    outputs: list[AsrOutput]
+    seconds: float
+    single: Numbers
+
+    def fits(self, version: ModelVersion, clips: Clips) -> bool:
+        """Return whether these are the transcripts of the clips by the speech model."""
+        return version.version == self.version and [i for i, _ in clips] == [o.utterance_id for o in self.outputs]
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The evaluation of a version: the report, which is the same at each repetition, and the time that it took."""
+    """The evaluation of a version: the report, which is the same at each repetition, and the time that it took.
+
+    The transcripts are given to the evaluation of the next version, which may be judged on the same ones.
+    """
 
     report: EvaluationReport
     cost: EvaluationCost
+    transcribed: Transcribed
 
 
 def classify_texts(corpus: Corpus, home: Path, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
@@ -108,24 +134,73 @@ def transcribe_clips(
         return transcribe(asr, clips, how.model_copy(update={"draws": 1}), progress.counting(advance), locales)
 
 
-def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion) -> Evaluation:
-    """Evaluate a version on the evaluation set; return its report and the time that it took."""
+def evaluate(
+    corpus: Corpus,
+    home: Path,
+    how: TranscribeSettings,
+    audit: AuditSet,
+    version: ModelVersion,
+    earlier: Transcribed | None = None,
+) -> Evaluation:
+    """Evaluate a version on the evaluation set; return its report, the time that it took, and its transcripts.
+
+    Args:
+        corpus: handle of the home.
+        home: folder with the models.
+        how: settings of transcription.
+        audit: the evaluation set.
+        version: a version of the set's kind.
+        earlier: transcripts of the version that was evaluated before; no clip is transcribed again where they fit. The
+            time that they took counts as if it had been.
+    """
     started = time.perf_counter()
     opened = door.open(corpus, sorted(audit.labels), "judge", strict=False)
     clips, sounds = _clips(progress.over(opened, "reading the clips of the evaluation set", len(audit.labels), "clips"))
-    outputs = transcribe_clips(home, how, audit.speech_model or version, clips, audit.locales())
-    texts = {output.utterance_id: output.text for output in outputs}
+    reading, speaking = time.perf_counter() - started, audit.speech_model or version
+    if earlier is not None and earlier.fits(speaking, clips):
+        transcribed = earlier
+    else:
+        transcribed = _transcribed(home, how, audit, speaking, clips)
+    started = time.perf_counter()
+    texts = {output.utterance_id: output.text for output in transcribed.outputs}
     if audit.kind == "asr":
-        report = _asr_report(
-            audit, version, outputs, sounds, classify_texts(corpus, home, registry.champion(corpus, "intent"), texts)
-        )
+        reads = classify_texts(corpus, home, registry.champion(corpus, "intent"), texts)
+        report = _asr_report(audit, version, transcribed.outputs, sounds, reads)
     else:
         report = _intent_report(audit, version, classify_texts(corpus, home, version, texts), sounds)
-    took = time.perf_counter() - started
+    took = reading + transcribed.seconds + time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
-    with progress.track(f"measuring the speed of {audit.kind}/{version.version}", None, "clips"):
-        speed = _speed(home, how, audit, version, clips, texts)
-    return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
+    speed = _speed(home, audit, version, clips, transcribed)
+    return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed), transcribed)
+
+
+def _transcribed(
+    home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion, clips: Clips
+) -> Transcribed:
+    """Return the transcripts of the clips by a speech model, and how fast it is with single ones."""
+    from training.asr.transcribe import best_texts
+    from training.evaluation.latency import time_calls
+
+    started, locales = time.perf_counter(), audit.locales()
+    outputs = transcribe_clips(home, how, version, clips, locales)
+    took = time.perf_counter() - started
+    asr = registry.load_asr(home, version)
+    chosen = _timed(audit, clips)
+    with progress.track(f"measuring the speed of asr/{version.version}", None, "clips"):
+        if asr.beam is not None:
+            for locale in {locales[i] for i, _ in chosen}:
+                asr.beam.for_locale(locale)  # made once, when it is first used, and no part of a clip's time
+        single = time_calls(
+            lambda clip: best_texts(asr, [clip[1]], window=how.window, locales=[locales[clip[0]]]), chosen
+        )
+    return Transcribed(version.version, outputs, took, single)
+
+
+def _timed(audit: AuditSet, clips: Clips) -> Clips:
+    """Return the clips that are timed one by one."""
+    from training.evaluation.latency import spread_over_speakers
+
+    return [clips[row] for row in spread_over_speakers([audit.speaker_ids[i] for i, _ in clips])]
 
 
 def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, SignalQuality]]:
@@ -192,31 +267,19 @@ def _intent_report(
 
 
 def _speed(
-    home: Path,
-    how: TranscribeSettings,
-    audit: AuditSet,
-    version: ModelVersion,
-    clips: Clips,
-    texts: Mapping[str, str],
+    home: Path, audit: AuditSet, version: ModelVersion, clips: Clips, transcribed: Transcribed
 ) -> dict[str, Interval]:
     """Return the real-time factor and latency of single clips: of transcription, for `intent` with classification."""
-    from training.asr.transcribe import best_texts
-    from training.evaluation.latency import judging_speed, spread_over_speakers, time_calls
+    from training.evaluation.latency import judging_speed, time_calls
     from training.intent.model import classify
 
-    asr = registry.load_asr(home, audit.speech_model or version)
-    chosen = [clips[row] for row in spread_over_speakers([audit.speaker_ids[i] for i, _ in clips])]
-    audio = [len(samples) / asr.sample_rate for _, samples in chosen]
-    speakers = [audit.speaker_ids[i] for i, _ in chosen]
-    locales = audit.locales()
-    if asr.beam is not None:
-        for locale in {locales[i] for i, _ in chosen}:
-            asr.beam.for_locale(locale)  # made once, when it is first used, and no part of a clip's time
-    transcribing = time_calls(
-        lambda clip: best_texts(asr, [clip[1]], window=how.window, locales=[locales[clip[0]]]), chosen
-    )
+    chosen = _timed(audit, clips)
+    rate = registry.load_asr(home, audit.speech_model or version).sample_rate
     classifying = None
     if audit.kind == "intent":
-        model = registry.load_intent(home, version)
-        classifying = time_calls(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
-    return judging_speed(audio, transcribing, classifying, speakers)
+        texts = {output.utterance_id: output.text for output in transcribed.outputs}
+        with progress.track(f"measuring the speed of intent/{version.version}", None, "texts"):
+            model = registry.load_intent(home, version)
+            classifying = time_calls(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
+    audio = [len(samples) / rate for _, samples in chosen]
+    return judging_speed(audio, transcribed.single, classifying, [audit.speaker_ids[i] for i, _ in chosen])

@@ -22,7 +22,7 @@ from corpus.tables.costs import EvaluationCost
 from corpus.tables.inventory import names_now
 from corpus.text import NORMALISER
 from flows.models.eval_set import AuditSet
-from flows.models.evaluate import evaluate
+from flows.models.evaluate import Transcribed, evaluate
 from flows.runtime import progress
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def evaluate_versions(
 ) -> dict[str, EvaluationReport]:
     """Return the report of each version on the evaluation set; compute only those that are not stored yet.
 
-    A report that was made with another normal form of texts, or by an older earmark, is computed again.
+    A report that was made with another normal form of texts, or by an older earmark, is computed again. Clips are
+    transcribed once by each speech model: the intent versions of a set all read the same transcripts.
 
     Args:
         corpus: handle of the home.
@@ -53,6 +54,7 @@ def evaluate_versions(
         beside: intent version by which the report of a speech model has to count success; None for any.
     """
     reports: dict[str, EvaluationReport] = {}
+    transcribed: Transcribed | None = None
     for version in progress.over(versions, f"evaluating versions of {audit.kind}", len(versions), "versions"):
         key = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
         with corpus.read() as conn:
@@ -61,7 +63,8 @@ def evaluate_versions(
         if on_record is not None and beside in (None, on_record.beside):
             reports[version.version] = on_record
             continue
-        evaluation = evaluate(corpus, home, how, audit, version)
+        evaluation = evaluate(corpus, home, how, audit, version, transcribed)
+        transcribed = evaluation.transcribed
         report = _marked(evaluation.report, audit.marks)
         reports[version.version] = report
         # `earlier` gives a repeated evaluation, whose report was removed, an operation of its own

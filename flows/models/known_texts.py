@@ -63,6 +63,7 @@ class ChampionOnLabels(Result):
         waiting: version that learned from labels and waits for the gate to decide; None where none does.
         waiting_leads: whether that one is clearly better than the champion on the rows so far.
         waiting_errors: error of the champion and of that one on the rows so far; None where no rows judged both.
+        waiting_errors_numbers: the same of the WER in which "8" and "eight" agree; None where it is not counted.
         base: the base that versions learn from, where the champion is another base, from before that one was used.
     """
 
@@ -79,6 +80,7 @@ class ChampionOnLabels(Result):
     waiting: str | None = None
     waiting_leads: bool = False
     waiting_errors: Sequence[float] | None = None
+    waiting_errors_numbers: Sequence[float] | None = None
     error_numbers: float | None = None
     base: str | None = None
 
@@ -284,4 +286,5 @@ def _figures(
         waiting=None if waiting is None else waiting.version,
         waiting_leads=waiting is not None and waiting.lead,
         waiting_errors=None if waiting is None else waiting.errors,
+        waiting_errors_numbers=None if waiting is None else waiting.errors_numbers,
     )

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
+import sqlalchemy as sa
+
 from corpus.errors import Damaged, SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
@@ -142,6 +144,15 @@ def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
     return by_name(corpus, kind, "champion")
 
 
+def standing(conn: sa.Connection, kind: Kind) -> dict[str, str | None]:
+    """Return the version of each alias as people and MLflow see it: one with several has the first of these alone."""
+    found: dict[str, str | None] = {}
+    for name in ("champion", "previous", "challenger"):
+        version = store.alias(conn, kind, name)
+        found[name] = None if version in found.values() else version
+    return found
+
+
 def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
     """Return a version by its number, by an alias, or by `base` for the base that models learn from.
 
@@ -150,11 +161,17 @@ def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
     """
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
-        number = store.base_of_home(conn, kind) if name == "base" else store.alias(conn, kind, name)
+        number = store.base_of_home(conn, kind) if name == "base" else standing(conn, kind).get(name)
         number = name if name.isdigit() else number
         numbers = [version.version for version in versions]
         if not numbers:
             raise UsageError(f"{kind} has no version yet; earmark nightly or earmark score registers its base")
+        if name == "challenger" and number is None and (judged := store.alias(conn, kind, name)) is not None:
+            now = next(alias for alias, version in standing(conn, kind).items() if version == judged)
+            raise UsageError(
+                f"{kind} has no challenger: {kind}/{judged}, the last that was judged, is {now}; there are "
+                f"{', '.join(numbers)}"
+            )
         if number is None or number not in numbers:
             raise UsageError(f"{kind} has no version {name}; there are {', '.join(numbers)}")
         return store.version(conn, kind, number)

@@ -99,14 +99,23 @@ def _waiting(found: ChampionOnLabels, version: str) -> str:
     learned = f"{found.kind}/{version} has learned from your labels and waits for more rows that judge"
     if found.waiting_errors is None:
         return f"{learned}; {compare} shows whether it is better, and {use} uses it now"
-    before, after = (percent(error) for error in found.waiting_errors)
-    errors = f"on those so far ({MEASURE[found.kind]} {after}, champion {before})"
-    if found.waiting_errors[1] < found.waiting_errors[0]:
+    before, after = heard = found.waiting_errors_numbers or found.waiting_errors  # as in `is_poor`
+    errors = f"on those so far ({_waiting_errors(found, found.waiting_errors, heard)})"
+    if after < before:
         return f"{learned}, and is better {errors}, not clearly; {compare} shows where, and {use} uses it now"
     return (
         f"{learned}, but is not better {errors}: merge more answers, then earmark retrain {found.kind}; "
         f"{compare} shows where it is worse"
     )
+
+
+def _waiting_errors(found: ChampionOnLabels, errors: Sequence[float], heard: Sequence[float]) -> str:
+    """Return the error rates of the version that waits and of the champion, and both with numbers alike if others."""
+    (before, after), (before_heard, after_heard) = (tuple(map(percent, pair)) for pair in (errors, heard))
+    rates = f"{MEASURE[found.kind]} {after}, champion {before}"
+    if (before, after) == (before_heard, after_heard):
+        return rates
+    return f"{rates}; with numbers alike {after_heard}, champion {before_heard}"
 
 
 def _unknown(name: str, found: ChampionOnLabels) -> str:

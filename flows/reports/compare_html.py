@@ -13,6 +13,7 @@ from flows.reports.compare import Compared, FigureRow, SliceComparison
 from flows.reports.compare_table import (
     cost_rows,
     figure_change,
+    figure_notes,
     figure_side,
     figure_text,
     notes_of,
@@ -68,6 +69,7 @@ def page_html(compared: Compared) -> str:
     return environment.get_template("compare.html").render(
         names=versions_of(report),
         points_head=points_head(versions_of(report)),
+        figure_notes=figure_notes(report),
         notes=notes_of(report),
         report=report,
         figures=[_figure_row(row) for row in report.figures],

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
 from flows.reports.compare import NAMES, Comparison, FigureRow, SliceComparison
 from flows.runtime import console
 from training.evaluation.interval_text import TOO_FEW_NOTE, points_text, rate_text, says_enough, slice_text
 from training.evaluation.metrics import THIN_NOTE
+from training.evaluation.rates import CALIBRATION
+
+CALIBRATION_NOTE: Final[dict[Kind, str]] = {
+    "asr": "calibration error: mean gap between the confidence in a clip and its share of right words",
+    "intent": "calibration error: mean gap between the probability of an intent and how often it is right",
+}
+"""What is said once below the figures where a calibration error is among them."""
 
 
 def figure_text(rate: Interval | None) -> str:
@@ -72,6 +82,12 @@ def notes_of(report: Comparison) -> list[str]:
     return [*([THIN_NOTE] if any(row.thin for row in report.slices) else []), *([TOO_FEW_NOTE] if few else [])]
 
 
+def figure_notes(report: Comparison) -> list[str]:
+    """Return what the words in the table of figures mean, of those that it has."""
+    calibration = any(row.figure in CALIBRATION for row in report.figures)
+    return [f"{CALIBRATION_NOTE[report.kind]}, in points; less is better"] if calibration else []
+
+
 def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
     """Return the cost of both versions, one row a figure: its name, the first version's, the second's."""
     first, second = report.cost
@@ -96,6 +112,8 @@ def show_comparison(report: Comparison) -> None:
         (row.name, figure_text(row.first), figure_text(row.second), figure_change(row)) for row in report.figures
     ]
     console.show_table("", ("", *names, points_head(names)), figures)
+    for line in figure_notes(report):
+        print(line)
     slices = [
         (row.slice, size_text(row), slice_text(row.first), slice_text(row.second), slice_change(row))
         for row in report.slices

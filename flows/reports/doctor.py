@@ -23,7 +23,7 @@ from flows.models.base_models import other_bases
 from flows.models.blocked_models import BlockedModel, blocked_models, replace_blocked
 from flows.models.inventory import inventory_of
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
-from flows.models.registry import KINDS, base_to_learn_from
+from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.runtime import progress
@@ -214,7 +214,6 @@ def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings
 
     Also that the settings name the base of the home, or none, and that no killed command left a base unfinished.
     """
-    from flows.models.aliases import standing
     from training.tracking.aliases import registry_problems
     from training.tracking.store import open_tracking
 

@@ -8,7 +8,7 @@ from typing import Any
 from flows.reports.inbox_lines import inbox_lines
 from flows.reports.label_account import account_text
 from flows.runtime import console
-from flows.runtime.durations import duration_text
+from flows.runtime.durations import rough_text
 
 UNKNOWN = "unknown until the first run"
 
@@ -40,7 +40,11 @@ def _scoring_lines(document: Mapping[str, Any]) -> dict[str, int | str]:
     lines: dict[str, int | str] = {"clips to score": f"{stored + waiting}{parts}"}
     if stored + waiting:
         seconds = document.get("scoring_seconds")
-        lines["time"] = UNKNOWN if seconds is None else f"at least {duration_text(seconds)}, by the last evaluations"
+        lines["time"] = _time(seconds)
+        if document.get("scoring_by") == "evaluations":
+            lines["time"] = (
+                f"{_time(seconds)} or longer, as the last evaluation took; nothing was timed when it was scored"
+            )
     others = {night: rows for night, rows in document["inbox"]["nights"].items() if night != document["night"]}
     if others:
         lines["rows of other nights"] = f"{console.cell(others)}; earmark nightly --night NIGHT samples from them"
@@ -65,4 +69,4 @@ def _retrain_lines(document: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _time(seconds: float | None) -> str:
-    return UNKNOWN if seconds is None else f"about {duration_text(seconds)}"
+    return UNKNOWN if seconds is None else rough_text(seconds)

@@ -13,7 +13,7 @@ from flows.reports import night_traffic
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.curve_sketch import sketch
 from flows.reports.night_report import NightReport, night_report
-from flows.reports.sample_summary import requests_line
+from flows.reports.sample_summary import no_requests
 from flows.runtime.output_files import write_output
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasSampling
 from training.evaluation.gate import PromotionSettings
@@ -63,7 +63,7 @@ def night_html(report: NightReport, gate: PromotionSettings) -> str:
         traffic_table=night_traffic.traffic_table(report.traffic),
         audit_table=night_traffic.audit_table(report.traffic),
         choice_finding=sections.choice_finding(report),
-        requests_line="" if report.requests is None else requests_line(report.requests),
+        no_requests="" if report.requests is None else no_requests(report.requests),
         choice_chart=sections.choice_chart(report),
         choice_table=sections.choice_table(report),
         minutes_chart=sections.minutes_chart(report),

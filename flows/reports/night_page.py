@@ -13,7 +13,7 @@ from flows.reports.night_report import KindReport, NightReport
 from flows.reports.night_sections import choice_finding, finding
 from flows.reports.night_traffic import traffic_finding, traffic_table
 from flows.reports.report_words import worded
-from flows.reports.sample_summary import requests_line, sample_lines
+from flows.reports.sample_summary import no_requests, sample_lines
 from flows.runtime.console import cell, percent
 
 NOT_IN_A_CELL: Final = frozenset(
@@ -137,7 +137,7 @@ def _chosen(report: Mapping[str, Any], night: NightReport | None) -> str:
             (row.reason, row.ask.replace("_", " "), row.chosen, round(row.minutes, 1)) for row in night.choice
         ]
         headers = ("reason", "question", "chosen", "minutes expected")
-        none = "" if night.requests is None else f" Believed to be no requests: {requests_line(night.requests)}."
+        none = "" if night.requests is None else f" {no_requests(night.requests)}"
         return f"{plain_text(choice_finding(night) + none)}\n\n{markdown_table(headers, rows)}"
     return markdown_table(("reason", "chosen"), list((sampled.get("reasons") or {}).items()))
 

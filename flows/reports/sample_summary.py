@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from sampling.choice_summary import CohortChoice
     from sampling.reliability import Reliability
 
-FIGURES: Final = (("NCE", "nce", 0.0), ("AUC-ROC", "auc_roc", 0.5), ("AUC-PR", "auc_pr", None))
-"""Figures of a calibration, 1 at best: name in the line, attribute of `Reliability`, and value of a measure that says
-nothing; None for the share of the utterances with an error."""
-
-
 ORDERS: Final = ("since", "up_to")
 """Keys of a choice's document that place it among the arrivals, for machines."""
 
@@ -55,7 +50,8 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
             rows = [found["rows"] for found in document.get("calibration", {}).values()]
             lines["expected errors"] = errors_line(**value, corrected=min(rows, default=0) >= MIN_ROWS)
         elif name == "requests":
-            lines["no requests"] = requests_line(RequestFigures(**value))
+            figures = RequestFigures(**value)
+            lines |= {"no requests": _requests_line(figures), "kept back": _kept_back_line(figures)}
         elif name == "notes":
             lines |= {"notes": "; ".join(value)} if value else {}
         else:
@@ -64,7 +60,7 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
 
 
 def calibration_line(found: Reliability, kind: str) -> str:
-    """Return how well a measure predicts errors, before and after calibration.
+    """Return how well a measure predicts errors, before and after calibration; the JSON has further figures.
 
     Args:
         found: the figures.
@@ -73,18 +69,14 @@ def calibration_line(found: Reliability, kind: str) -> str:
     if found.ece_before is None or found.ece_after is None:
         return found.note
     if kind == "words":
-        gap = f"{found.ece_before:.2f} word errors an utterance before the curve, {found.ece_after:.2f} after"
-        gap += "" if found.mean is None else f", of {found.mean:.2f} on average"
+        gap = f"{found.ece_before:.2f} word errors an utterance before, {found.ece_after:.2f} after"
     else:
-        gap = f"{100 * found.ece_before:.1f} points of probability before the curve, {100 * found.ece_after:.1f} after"
-    figures = [f"off by {gap}"]
-    figures.append(f"{percent(found.error_share)} of the utterances with an error")
-    for label, name, nothing in FIGURES:
-        value, at_worst = getattr(found, name), found.error_share if nothing is None else nothing
-        figures += [] if value is None else [f"{label} {value:.2f} (1 is best, {at_worst:.2g} says nothing)"]
+        gap = f"{100 * found.ece_before:.1f} points of probability before, {100 * found.ece_after:.1f} after"
     chosen = "" if found.of == "traffic" else " chosen"
-    figures.append(f"{found.judged}{chosen} rows of {found.speakers} speakers, curve on {found.rows}")
-    return ", ".join(figures) + (f"; {found.note}" if found.note else "")
+    line = f"off by {gap}, on {found.judged}{chosen} rows of {found.speakers} speakers"
+    if found.auc_roc is not None:
+        line += f"; ranks errors with AUC {found.auc_roc:.2f} (1 is best, 0.5 is chance)"
+    return line + (f"; {found.note}" if found.note else "")
 
 
 def cost_lines(costs: Mapping[str, QuestionCost]) -> dict[str, str]:
@@ -113,15 +105,25 @@ def cohort_line(cohort: CohortChoice) -> str:
     )
 
 
-def requests_line(found: RequestFigures) -> str:
-    """Return which share of the clips is believed to be no request, what becomes of them, and how that is known."""
-    by = "a rule, as there are no verdicts yet"
+def no_requests(found: RequestFigures) -> str:
+    """Return which clips of a night are probably no requests and what becomes of them, in two sentences."""
+    return f"Probably no requests: {_requests_line(found)}. {_kept_back_line(found)}."
+
+
+def _requests_line(found: RequestFigures) -> str:
+    """Return how many of the clips are probably no requests, and how that is known."""
+    by = "by a fixed rule, as no answer has taught it yet"
     if found.verdicts:
-        judged = "" if found.auc is None else f" (AUC {found.auc:.2f} on verdicts held back; 1 is best)"
-        by = f"{found.verdicts} verdicts, of which {found.verdicts_none} say none{judged}"
+        auc = "" if found.auc is None else f"; told apart with AUC {found.auc:.2f} (1 is best, 0.5 is chance)"
+        by = f"learned from {found.verdicts} answers, of which {found.verdicts_none} say so of their clip{auc}"
+    return f"about {found.none * found.clips:.0f} of {found.clips} clips ({percent(found.none)}), {by}"
+
+
+def _kept_back_line(found: RequestFigures) -> str:
+    """Return what becomes of the clips that are probably no requests."""
+    asked = "whether the assistant was meant"
     return (
-        f"{percent(found.none)} of {found.clips} clips, by {by}; {found.left_out} are left out where the choice is for "
-        f"learning, and of {found.doubtful} only whether the assistant was meant would be asked"
+        f"{found.left_out} clips are not chosen to learn from; of {found.doubtful} doubtful ones only {asked} is asked"
     )
 
 

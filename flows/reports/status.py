@@ -20,7 +20,7 @@ from flows.models.champion_lead import stored_lead
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.promotion_budget import promotion_budget
 from flows.models.promotion_wait import PromotionWait, promotion_wait
-from flows.models.registry import KINDS
+from flows.models.registry import KINDS, standing
 from flows.models.tainted import tainted_champions
 from flows.nights.night import last_night
 from flows.reports.nights import NightRow, nights_of
@@ -72,7 +72,8 @@ class KindVersions(Result):
 
     Attributes:
         versions: all of them, oldest first.
-        champion, challenger, previous: the version that has this alias; None where none has it.
+        champion, challenger, previous: the version that has this alias; None where none has it. A version has one at
+            most: a challenger that was promoted is the champion, and none any more.
         looks: how many challengers the gate has judged; each look makes the next one stricter.
     """
 
@@ -180,9 +181,7 @@ def _label_counts(current: Sequence[LabelRow], in_use: Sequence[LabelRow]) -> La
 def _versions(conn: sa.Connection, kind: Kind) -> KindVersions:
     return KindVersions(
         versions=tuple(version.version for version in store.versions(conn, kind)),
-        champion=store.alias(conn, kind, "champion"),
-        challenger=store.alias(conn, kind, "challenger"),
-        previous=store.alias(conn, kind, "previous"),
+        **standing(conn, kind),
         looks=store.looks(conn, kind),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from flows.runtime import console
-from flows.runtime.durations import duration_text
+from flows.runtime.durations import duration_text, rough_text
 
 UNKNOWN = "unknown until the first training"
 
@@ -25,13 +25,13 @@ def show_sweep_preview(document: Mapping[str, Any]) -> None:
             "labels": f"{document['labels']}" + (f" in {folds} folds" if folds > 1 else " train"),
             "compared on": f"{document['dev_rows']} rows of {document['dev_speakers']} speakers; no audit row",
             "trials": f"{document['trials']}, of which {document['done']} are done",
-            "time": UNKNOWN if seconds is None else f"about {duration_text(seconds)}{by}",
+            "time": UNKNOWN if seconds is None else f"{rough_text(seconds)}{by}",
         },
     )
     for each in document["tried"]:
         left = each.get("seconds")
         count = f"{each['trials']} trials" if each["trials"] > 1 else "1 trial"
-        parts = [count, f"{each['done']} done" if each["done"] else "", duration_text(left) if left else ""]
+        parts = [count, f"{each['done']} done" if each["done"] else "", rough_text(left) if left else ""]
         print(f"  {each['name']}  ({', '.join(filter(None, parts))})")
 
 

@@ -15,3 +15,17 @@ def duration_text(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def rough_text(seconds: float) -> str:
+    """Return an estimated duration [s] no more exactly than it is known, such as `about 40 s`, `about 5 min`."""
+    if seconds < 10:
+        return "less than 10 s"
+    if seconds < 95:
+        return f"about {10 * round(seconds / 10)} s"
+    minutes = round(seconds / 60)
+    if minutes < 10:
+        return f"about {minutes} min"
+    if minutes < 95:
+        return f"about {5 * round(minutes / 5)} min"
+    return f"about {round(2 * minutes / 60) / 2:g} h"

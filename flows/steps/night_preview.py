@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -65,8 +65,9 @@ class NightPreview(Result):
         inbox: what the night would read of the manifests in the inbox.
         unscored: how many of the night's ingested utterances the champions have not scored.
         waiting: how many rows of the inbox the night would score besides, unless their clips are refused.
-        scoring_seconds: how long scoring all of them takes at least [s], by the time that the last evaluation of each
-            kind took for a clip, without the draws and passes of a score; None where nothing was measured yet.
+        scoring_seconds: how long scoring all of them takes [s], by `scoring_by`; None where nothing was measured yet.
+        scoring_by: `scores` where a clip's time is that of the clips that the champions scored; `evaluations` where it
+            is that of the last evaluation of a speech model, which lacks the draws and passes of a score.
         sampled: whether the round of the night was chosen before.
         promotion: how many more nights of this budget the gate of speech models waits at the earliest; None where it
             can decide, or the budget names no clips.
@@ -80,6 +81,7 @@ class NightPreview(Result):
     unscored: int
     waiting: int
     scoring_seconds: float | None = None
+    scoring_by: Literal["scores", "evaluations"] | None = None
     sampled: bool
     promotion: str | None = None
 
@@ -89,13 +91,17 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
     with corpus.read() as conn:
         ids = sampling_frame(conn, settings.night, night)[0]
         sampled = is_sampled(conn, night)
-        champions = [store.alias(conn, kind, "champion") for kind in KINDS]
-        if None not in champions:
-            ids = scores.unscored(conn, ids, *filter(None, champions))
-        judged = [costs.newest_evaluation(conn, kind) for kind in KINDS]
+        asr_champion, intent_champion = (store.alias(conn, kind, "champion") for kind in KINDS)
+        measured = None
+        if asr_champion is not None and intent_champion is not None:
+            ids = scores.unscored(conn, ids, asr_champion, intent_champion)
+            measured = scores.seconds_a_clip(conn, asr_champion, intent_champion)
+        judged = costs.newest_evaluation(conn, "asr")
     inbox = _preview_inbox(corpus, settings.inbox, settings.ingest.clock_skew, settings.night, night)
     unscored, waiting = (0, 0) if sampled else (len(ids), inbox.nights.get(night.name, 0))
-    seconds = sum(each.seconds / each.rows for each in judged if each is not None)
+    by: Literal["scores", "evaluations"] | None = "scores"
+    if measured is None and judged is not None:
+        measured, by = judged.seconds / judged.rows, "evaluations"
     asr = preview(corpus, settings, "asr", only_if_due=True)
     return NightPreview(
         night=night.name,
@@ -105,7 +111,8 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
         inbox=inbox,
         unscored=unscored,
         waiting=waiting,
-        scoring_seconds=round(seconds * (unscored + waiting), 1) if None not in judged else None,
+        scoring_seconds=None if measured is None else round(measured * (unscored + waiting), 1),
+        scoring_by=None if measured is None else by,
         sampled=sampled,
         promotion=promotion_budget(settings.sampling, settings.promotion, asr.judged_on),
     )

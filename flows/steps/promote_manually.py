@@ -17,6 +17,8 @@ from flows.models import registry
 from flows.models.aliases import ChampionMoved, mirror_registry, move_champion
 from flows.models.eval_set import current_snapshot
 from flows.models.judgement import Judgement
+from flows.models.promotion_wait import promotion_wait
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.steps.promote import SettingsOfPromote, judge_and_promote, judged_against
 
@@ -126,9 +128,18 @@ def _moved(
 
 
 def _gate(corpus: Corpus, settings: SettingsOfPromote, version: ModelVersion, champion: ModelVersion) -> Judgement:
-    """Return the gate's decision on the version against this champion, on today's audit rows."""
+    """Return the gate's decision on the version against this champion, on today's audit rows.
+
+    Where these are too few to decide, a note says so first, as judging takes long.
+    """
     kind, number = version.kind, version.version
     snapshot = current_snapshot(corpus, settings.promotion, kind)
+    wait = promotion_wait(corpus, settings.promotion, kind, snapshot)
+    if wait.nights != 0:
+        progress.note(
+            f"{kind}/{number} can't be promoted yet, what follows is only indicative: {wait.text}; merge more answers "
+            f"first, or overrule the gate: earmark promote {kind}/{number} --force --why TEXT"
+        )
     with corpus.read() as conn:
         stored = judgements.of_version(conn, kind, number)
     before = next((each for each in stored if each.rows_id == snapshot.eval_set_id), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,26 +119,30 @@ def score_shard(
     with corpus.read() as conn:
         locales = utterances.locales(conn, opened)
     by = f"asr/{plan.asr.version} and intent/{plan.intent.version}"
+    asr, intent = registry.load_asr(home, plan.asr), registry.load_intent(home, plan.intent)
+    started = time.perf_counter()
     with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
         scored = score_utterances(
             _clips(corpus, opened),
-            registry.load_asr(home, plan.asr),
-            registry.load_intent(home, plan.intent),
+            asr,
+            intent,
             settings,
             on_progress=progress.counting(advance),
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
             locales=locales,
         )
+    took = time.perf_counter() - started
     malloc_trim.trim_malloc()
     done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
     if not done:  # none may be opened any more, so there is nothing to store
         return ShardReport(0, {}, len(ids))
+    seconds = took * len(scored.predictions) / len(done)
     key = digest([plan.asr.version, plan.intent.version, done])
     with corpus.operation(operation_ids.score(key), "score") as op:
         if not op.done:
             drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
-            scores.put(corpus, op, scored.predictions, drafts)
+            scores.put(corpus, op, scored.predictions, drafts, seconds)
             for reason in sorted(set(scored.set_aside.values())):
                 aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
                 utterances.set_aside(op.conn, aside, reason)

@@ -18,7 +18,7 @@ from corpus.records.evaluation import Interval
 from corpus.records.models import Snapshot
 from flows.models import registry
 from flows.runtime import progress
-from flows.runtime.durations import duration_text
+from flows.runtime.durations import duration_text, rough_text
 from flows.runtime.results import Result
 from flows.runtime.settings import ModelSettings
 from flows.steps.fine_tune import Learner, asr_learner, intent_learner
@@ -175,7 +175,7 @@ def _left(done: Collection[Outcome], waiting: Sequence[Trial]) -> str:
     seconds = sum(each.seconds for each in done if each.epochs)
     if not waiting or not epochs:
         return ""
-    return f"; about {duration_text(seconds / epochs * sum(trial.epochs for trial in waiting))} left"
+    return f"; {rough_text(seconds / epochs * sum(trial.epochs for trial in waiting))} left"
 
 
 def measure_of(kind: Kind) -> str:

@@ -8,7 +8,7 @@ import pytest
 from corpus.errors import RecordError
 from corpus.handle import Corpus
 from corpus.storage import files
-from corpus.tables import scores
+from corpus.tables import erasure, scores
 from corpus.vault import vault
 from tests.corpus.stored import arrive, predictions_of, score
 
@@ -37,6 +37,25 @@ def test_only_the_unscored_are_scored(corpus: Corpus) -> None:
     np.testing.assert_array_equal(scores.predictions(corpus, ids[1:3], "1", "1").asr, before.asr)
     with corpus.operation("score/nothing new", "score") as op:
         assert scores.put(corpus, op, predictions_of(ids[:4], seed=9), {}) == 0
+
+
+def test_the_time_of_a_clip_is_that_of_its_pair_of_models_or_of_its_speech_model(corpus: Corpus) -> None:
+    ids = arrive(corpus, 5)
+    with corpus.read() as conn:
+        assert scores.seconds_a_clip(conn, "1", "1") is None
+    for number, (versions, count, seconds) in enumerate(
+        ((("1", "1"), 4, 8.0), (("1", "1"), 5, 10.0), (("1", "2"), 5, 1.0), (("2", "1"), 5, None))
+    ):
+        with corpus.operation(f"score/{number}", "score") as op:
+            scores.put(corpus, op, predictions_of(ids[:count], versions=versions), {}, seconds)
+    with corpus.read() as conn:
+        assert scores.seconds_a_clip(conn, "1", "1") == 2.0  # of the second time only the clip that was new counts
+        assert scores.seconds_a_clip(conn, "1", "2") == 0.2
+        assert scores.seconds_a_clip(conn, "1", "3") == 1.1  # 11 s for 10 clips
+        assert scores.seconds_a_clip(conn, "2", "1") is None
+    erasure.erase_utterances(corpus, ids[:1])
+    with corpus.read() as conn:
+        assert scores.seconds_a_clip(conn, "1", "1") == 2.0
 
 
 def test_the_erased_and_the_unknown_are_not_scored(corpus: Corpus) -> None:

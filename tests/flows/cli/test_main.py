@@ -132,6 +132,11 @@ def test_drafts_of_a_dry_run_are_shown_only_if_asked_for(lived):
     shown = earmark(*command, "--show-drafts").stdout
     assert shown.startswith(f"night {demo.nights[-1].night}: would choose")
     assert "up_to" not in shown
+    nothing = earmark("sample", "--night", "2026-01-01", "--dry-run", *arguments(settings.home))
+    title, why, *rest = nothing.stdout.splitlines()
+    assert title == "night 2026-01-01: would choose nothing"
+    assert why.startswith("  nothing to choose from: night 2026-01-01 has no utterances (")
+    assert rest == []
     refused = earmark("sample", "--show-drafts", *arguments(settings.home))
     assert (refused.returncode, "--dry-run" in refused.stderr) == (2, True)
 

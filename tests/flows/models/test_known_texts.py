@@ -355,6 +355,14 @@ def test_a_version_that_waits_is_offered_for_use_only_where_it_is_better(errors:
     assert f"(WER {100 * errors[1]:.1f} %, champion 60.0 %)" in line
 
 
+@pytest.mark.parametrize(("alike", "used"), [((0.6, 0.5), True), ((0.6, 0.7), False)])
+def test_of_versions_that_write_digits_the_one_that_heard_more_is_offered(alike: tuple[float, float], used: bool):
+    poor = replace(POOR, waiting="4", waiting_errors=(0.8, 0.8), waiting_errors_numbers=alike)
+    (line,) = champion_lines({"asr": poor})
+    assert ("and is better on those so far" in line) is used
+    assert f"(WER 80.0 %, champion 80.0 %; with numbers alike {100 * alike[1]:.1f} %, champion 60.0 %)" in line
+
+
 def test_a_base_in_use_that_is_not_the_champion_is_named_with_the_command(corpus: Corpus):
     ids = arrive(corpus, 24)
     transcribe(corpus, ids, "nothing of this")

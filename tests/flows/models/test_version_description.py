@@ -11,7 +11,7 @@ from corpus.handle import Corpus
 from corpus.storage.database import writing
 from corpus.tables import judgements, snapshots
 from corpus.tables import models as store
-from flows.models.aliases import standing
+from flows.models.registry import standing
 from flows.models.version_description import descriptions
 from tests.flows.judged_home import NIGHTS, home_of
 

@@ -77,6 +77,9 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     assert not [words for words in said if len(words.split()) > 1 and words in text]
     show_comparison(compared.document)
     shown = capsys.readouterr().out
+    what = "confidence in a clip and its share of right words" if kind == "asr" else "probability of an intent"
+    assert f"\ncalibration error: mean gap between the {what}" in shown
+    assert f"calibration error: mean gap between the {what}" in page_html(compared)
     assert f"{report['better']} utterances are better in {kind}/2, {report['worse']} are worse" in shown
     assert f"normal form {NORMALISER}" in shown
 

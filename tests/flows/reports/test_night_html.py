@@ -120,8 +120,11 @@ def test_the_page_says_how_many_clips_were_believed_to_be_no_requests(home: tupl
     assert "no requests" not in night_html(report, settings.promotion)
     figures = RequestFigures(clips=400, none=0.134, left_out=31, doubtful=12, verdicts=32, verdicts_none=7, auc=0.96)
     page = night_html(replace(report, requests=figures), settings.promotion)
-    assert "Believed to be no requests: 13.4 % of 400 clips, by 32 verdicts, of which 7 say none (AUC 0.96" in page
-    assert "31 are left out" in page
+    assert (
+        "Probably no requests: about 54 of 400 clips (13.4 %), learned from 32 answers, of which 7 say so of their "
+        "clip; told apart with AUC 0.96 (1 is best, 0.5 is chance). 31 clips are not chosen to learn from; of 12 "
+        "doubtful ones only whether the assistant was meant is asked."
+    ) in page
 
 
 def test_the_page_needs_no_other_file_and_names_no_utterance(home: tuple[Corpus, Settings]) -> None:

@@ -184,9 +184,16 @@ def test_the_choice_uses_the_curves_and_reports_it(world: World):
     assert expected.chosen > expected.pool
     assert expected.pool < 3  # calibrated; the measure itself would say twice as much
     lines = sample_lines({name: value for name, value in document.items() if name != "rows"})
-    assert "word errors an utterance before the curve, " in lines["calibration words"]
-    assert "points of probability before the curve, " in lines["calibration intent"]
-    assert "AUC-PR" in lines["calibration intent"]
+    figures = document["calibration"]["intent"]
+    assert lines["calibration intent"] == (
+        f"off by {100 * figures['ece_before']:.1f} points of probability before, {100 * figures['ece_after']:.1f} "
+        f"after, on {figures['judged']} rows of {figures['speakers']} speakers; ranks errors with AUC "
+        f"{figures['auc_roc']:.2f} (1 is best, 0.5 is chance)"
+    )
+    figures = document["calibration"]["words"]
+    assert lines["calibration words"].startswith(
+        f"off by {figures['ece_before']:.2f} word errors an utterance before, {figures['ece_after']:.2f} after, on "
+    )
     assert lines["labelled rows"] == "120, of which 120 were chosen and never learned from"
     assert lines["outlook asr"] == "needs at least 3 judged versions, there are 0"
     assert "as the models expect" not in str(lines["expected errors"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from flows.reports.sample_summary import sample_lines
 from flows.rounds import request_evidence
 from flows.rounds.label_evidence import labelled_rows
 from flows.rounds.request_evidence import RequestEvidence, verdict_shares
+from flows.runtime.console import percent
 from flows.runtime.settings import Settings
 from flows.steps.sample import DryRun, SampleReport, dry_run, sample_round
 from sampling.example_pools import unit
@@ -219,8 +220,18 @@ def test_what_a_round_believed_is_shown_and_kept_with_it(world: World) -> None:
     world.answer_all()
     settings = small_settings(world.settings.home, TRAIN, "sampling.clips=20", "sampling.floor=20")
     made = sample_round(world.corpus, settings, night_named(NIGHT, "UTC", 0))
-    line = str(sample_lines(made.to_json())["no requests"])
-    assert "of 60 clips, by 60 verdicts, of which 12 say none (AUC " in line
+    lines, figures = sample_lines(made.to_json()), made.requests
+    assert figures is not None
+    assert str(lines["no requests"]).startswith(
+        f"about {60 * figures.none:.0f} of 60 clips ({percent(figures.none)}), learned from 60 answers, of which 12 "
+        f"say so of their clip; told apart with AUC {figures.auc:.2f} "
+    )
+    assert lines["kept back"] == (
+        f"{figures.left_out} clips are not chosen to learn from; of {figures.doubtful} doubtful ones only whether the "
+        "assistant was meant is asked"
+    )
+    without = sample_lines({"requests": replace(figures, verdicts=0, verdicts_none=0, auc=None).to_json()})
+    assert str(without["no requests"]).endswith(", by a fixed rule, as no answer has taught it yet")
     assert SampleReport.of(made.to_json()).requests == made.requests
     report = night_report(world.corpus, settings.night, settings.promotion, settings.sampling, NIGHT)
     assert report.requests == made.requests

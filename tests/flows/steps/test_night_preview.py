@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from corpus.tables import utterances
+from corpus.tables import costs, scores, utterances
+from corpus.tables.costs import EvaluationCost
+from corpus.text import NORMALISER
+from flows.models.base_models import ensure_champions
 from flows.nights.night import night_of
 from flows.nights.sampling_frame import closed_night, sampling_frame
 from flows.reports.demo_tables import DemoReport
@@ -17,6 +20,7 @@ from flows.runtime.settings import Settings
 from flows.steps.ingest import ingest_manifests, waiting_manifests
 from flows.steps.night_preview import preview_night
 from tests.corpus.ingest.test_ingest import row, write
+from tests.corpus.stored import arrive, predictions_of
 from tests.flows.homes import small_settings
 from tests.flows.steps.test_retrain_preview import written
 
@@ -33,7 +37,7 @@ def test_a_night_that_was_run_has_nothing_to_score_and_one_that_was_not_says_how
     assert (done.sampled, done.unscored) == (True, 0)
     assert not empty.sampled
     assert (empty.inbox.manifests, empty.inbox.to_read, empty.inbox.rows) == (0, 0, 0)
-    assert done.scoring_seconds is not None
+    assert (done.scoring_seconds, done.scoring_by) == (0.0, "scores")
     document = done.to_json()
     assert document["retrain asr"]["kind"] == "asr"
     assert document["retrain intent"]["due"] is False
@@ -76,6 +80,30 @@ def test_it_says_what_a_night_would_read_and_score_and_which_files_can_t_be_read
     assert "sub/noise.jsonl is neither JSON Lines nor Parquet, so it is no manifest; write or copy it again" in shown
     assert "4: 1 in the home, 3 in the inbox unless their clips are refused" in shown
     assert f"{other} 1; earmark nightly --night NIGHT" in shown
+
+
+@pytest.mark.parametrize("scored_before", [False, True])
+def test_the_time_of_scoring_is_that_of_clips_that_the_champions_scored(
+    tmp_path: Path, scored_before: bool, capsys: pytest.CaptureFixture[str]
+):
+    settings = small_settings(tmp_path / "home")
+    night = closed_night(settings.night, None)
+    with opened(settings) as corpus:
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        ids = arrive(corpus, 30, arrived_at=night.start)
+        with corpus.operation("evaluate", "evaluate") as op:
+            costs.put_evaluation(op.conn, "asr", "1", "set", NORMALISER, EvaluationCost(10, 100.0, 30.0))
+        if scored_before:
+            with corpus.operation("score", "score") as op:
+                scores.put(corpus, op, predictions_of(ids[:10]), {}, 31.0)
+        planned = preview_night(corpus, settings, night)
+    assert planned.unscored == (20 if scored_before else 30)
+    assert planned.scoring_by == ("scores" if scored_before else "evaluations")
+    assert planned.scoring_seconds == (62.0 if scored_before else 300.0)
+    show_night_preview(planned.to_json())
+    shown = capsys.readouterr().out
+    assert ("time            about 60 s\n" in shown) is scored_before
+    assert ("about 5 min or longer, as the last evaluation took" in shown) is not scored_before
 
 
 def test_a_row_whose_event_is_in_the_corpus_is_not_counted_among_those_to_score(tmp_path: Path):

@@ -27,8 +27,10 @@ from flows.models import registry
 from flows.models.aliases import move_champion, roll_back
 from flows.models.eval_set import AuditSet, audit_set, current_snapshot
 from flows.models.evaluation_store import evaluate_versions, stored_report
+from flows.reports.compare import compare_versions
 from flows.reports.demo_tables import DemoReport
 from flows.reports.status import status_of
+from flows.runtime import progress
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.promote import judge_and_promote
@@ -102,6 +104,25 @@ def test_who_overrules_the_gate_says_why_and_it_stays_on_the_chain(settings: Set
         assert roll_back(corpus, settings.home, settings.tracking, "asr").champion == champion
 
 
+def test_what_was_promoted_is_no_challenger_any_more(settings: Settings):
+    with opened(settings) as corpus:
+        champion, other = other_than_champion(corpus)
+        with writing(corpus.records) as conn:
+            store.move_alias(conn, "asr", "challenger", store.alias(conn, "asr", "challenger"), other.version)
+        assert status_of(settings).models["asr"].challenger == other.version
+        assert registry.by_name(corpus, "asr", "challenger") == other
+        promote_manually(corpus, settings, "asr/challenger", "lena", force=True, why="a test")
+        models = status_of(settings).models["asr"]
+        assert (models.champion, models.challenger, models.previous) == (other.version, None, champion)
+        with pytest.raises(UsageError, match=f"asr has no challenger: asr/{other.version}, the last .*, is champion"):
+            compare_versions(corpus, settings, "asr/champion", "asr/challenger")
+        roll_back(corpus, settings.home, settings.tracking, "asr")
+        models = status_of(settings).models["asr"]
+        assert (models.champion, models.challenger, models.previous) == (champion, None, other.version)
+        with pytest.raises(UsageError, match=f"asr/{other.version}, the last .*, is previous"):
+            registry.by_name(corpus, "asr", "challenger")
+
+
 def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Settings):
     with opened(settings) as corpus:
         before = aliases(corpus, "asr")
@@ -163,12 +184,14 @@ def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_
     settings: Settings,
 ):
     waiting = small_settings(settings.home, "promotion.min_audit_rows=1000")
+    events: list[progress.Event] = []
     with opened(waiting) as corpus:
         champion, other = other_than_champion(corpus)
         plant(corpus, waiting, registry.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
         plant(corpus, waiting, other, lambda audit: np.zeros(len(audit.labels), bool))
         forget_judgements(corpus, other.version)
-        first = promote_manually(corpus, waiting, f"asr/{other.version}", "lena").judgement
+        with progress.listening(events.append):
+            first = promote_manually(corpus, waiting, f"asr/{other.version}", "lena").judgement
         label_audit_rows(corpus, 24, speakers=12)
         plant(corpus, waiting, registry.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
         plant(corpus, waiting, other, lambda audit: np.zeros(len(audit.labels), bool))
@@ -179,6 +202,13 @@ def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_
     assert first.waits is not None
     assert (first.decision, first.lead) == ("indicative", None)  # fewer than 30 rows
     assert " of 1000 audit rows, " in first.waits
+    noted = [event.line for event in events if isinstance(event, progress.Noted)]
+    assert noted == [
+        f"asr/{other.version} can't be promoted yet, what follows is only indicative: {first.waits}; merge more "
+        f"answers first, or overrule the gate: earmark promote asr/{other.version} --force --why TEXT"
+    ]
+    deciding = next(n for n, event in enumerate(events) if "deciding on asr" in getattr(event, "name", ""))
+    assert events.index(progress.Noted(noted[0])) < deciding
     assert second.lead is not None
     assert f"asr/{other.version} is clearly better than the champion on few rows: WER 100.0 % -> 0.0 %" in second.lead
     assert second.lead.endswith(f"earmark promote asr/{other.version} --force --why TEXT")
@@ -186,6 +216,7 @@ def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_
     assert status.leads == {"asr": second.lead}
     assert (status.champions["asr"].waiting, status.champions["asr"].waiting_leads) == (other.version, True)
     assert status.champions["asr"].waiting_errors == (1.0, 0.0)
+    assert status.champions["asr"].waiting_errors_numbers is not None
 
 
 def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):

@@ -13,9 +13,9 @@ from corpus.storage.database import writing
 from corpus.tables import models as store
 from corpus.tables import snapshots
 from flows.models import registry
-from flows.models.aliases import standing
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import evaluate_versions
+from flows.models.registry import standing
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings

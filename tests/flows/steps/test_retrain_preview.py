@@ -51,6 +51,7 @@ def test_it_says_what_is_due_for_how_long_and_writes_nothing(
         at_night = preview(corpus, settings, kind, only_if_due=True)
         with corpus.read() as conn:
             current, cost = labels.current(conn), costs.newest_training(conn, kind)
+            judged = costs.newest_evaluation(conn, kind)
     assert written(settings) == before
     assert found.due
     assert found.account.labels == len(current)
@@ -59,8 +60,11 @@ def test_it_says_what_is_due_for_how_long_and_writes_nothing(
     show_retrain_preview(found.to_json())
     assert ("known when it learns" in capsys.readouterr().out) == (kind == "asr")
     assert found.training_seconds == pytest.approx(cost.seconds * found.account.train / cost.labels, abs=0.06)
-    assert found.judging_seconds is not None
+    assert judged is not None
     assert found.versions in (2, 3)
+    transcribing = found.versions if kind == "asr" else 1  # intent versions read the same transcripts
+    expected = judged.seconds / judged.rows * found.judged_on * transcribing
+    assert found.judging_seconds == pytest.approx(expected, abs=0.06)
     assert not at_night.due
     assert "a retraining is due at" in at_night.why
     assert at_night.training_seconds is None
