@@ -18,6 +18,7 @@ from corpus.errors import Damaged, SettingsError
 from training.asr.beam_files import DECODER, read_decoder, with_decoder, write_decoder
 from training.asr.model import AsrModel, Head
 from training.asr.seq2seq_prompts import decoding_rules
+from training.loop.config_sizes import check_sizes, check_weights
 from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
 
 MAX_FLOAT16: Final = 6e4
@@ -47,6 +48,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     where: dict[str, Any] = {"trust_remote_code": False}
     if Path(folder).is_dir():
         check_model_folder(Path(folder))
+        check_sizes(Path(folder))
         where["local_files_only"] = True
     elif revision is None:
         raise SettingsError(f"speech model {folder}: no such folder; a hub id needs its pinned revision")
@@ -57,6 +59,8 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
             processor = AutoProcessor.from_pretrained(str(folder), **where)
             config: Any = AutoConfig.from_pretrained(str(folder), **where)
             kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
+            if Path(folder).is_dir():
+                check_weights(Path(folder), lambda: kind.from_config(config, trust_remote_code=False))
             model, info = kind.from_pretrained(
                 str(folder),
                 use_safetensors=True,
