@@ -44,9 +44,9 @@ def base_draft(home: Path) -> Iterator[Path]:
 
 
 def unnamed(folder: Path) -> Path:
-    """Take the name from a base, in one step, and return the draft that it is from now on; who has the names calls this.
+    """Take the name from a base in one step, and return the draft that it is from now on.
 
-    A kill after it leaves a draft that nobody fills, and none of the base under its name.
+    Only who has the names of bases calls this. A kill after it leaves a draft that nobody fills.
     """
     draft = temporary_name(folder.parent / "draft")
     folder.rename(draft)

@@ -14,7 +14,10 @@ from typing import Any, Final
 from corpus.errors import Damaged
 from training.loop.base_facts import shapes_of
 
-LAYERS: Final = frozenset({"num_hidden_layers", "encoder_layers", "decoder_layers", "num_layers", "n_layers"})
+LAYERS: Final = frozenset(
+    {"num_hidden_layers", "encoder_layers", "decoder_layers", "num_layers", "n_layers"}
+    | {"encoder_num_hidden_layers", "decoder_num_hidden_layers"}
+)
 """Numbers of layers; each has a tensor of its own at least."""
 
 SIDES: Final = frozenset(
