@@ -59,8 +59,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
             processor = AutoProcessor.from_pretrained(str(folder), **where)
             config: Any = AutoConfig.from_pretrained(str(folder), **where)
             kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
-            if Path(folder).is_dir():
-                check_weights(Path(folder), lambda: kind.from_config(config, trust_remote_code=False))
+            check_weights(Path(folder), kind, config)
             model, info = kind.from_pretrained(
                 str(folder),
                 use_safetensors=True,
@@ -82,8 +81,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     decoder = read_decoder(Path(folder))
     if decoder is not None and asr.head != "ctc":
         raise SettingsError(
-            f"speech model {folder}: it has a decoder, which only models with a CTC head take; remove its folder "
-            f"`{DECODER}`"
+            f"speech model {folder}: only models with a CTC head take a decoder; remove its folder `{DECODER}`"
         )
     return with_decoder(asr, decoder)
 

@@ -96,9 +96,7 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, **where)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **where)
         kind: Any = JointIntentModel if isinstance(config, JointIntentConfig) else AutoModel
-        if local:
-            joint_or_plain: Any = AutoModel
-            check_weights(Path(folder), lambda: joint_or_plain.from_config(config, trust_remote_code=False))
+        check_weights(Path(folder), AutoModel, config)
         with without_progress_bars():
             network, info = kind.from_pretrained(
                 str(folder),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,20 +53,24 @@ def check_sizes(folder: Path) -> None:
             )
 
 
-def check_weights(folder: Path, build: Callable[[], Any]) -> None:
-    """Check that a model has about as many weights as its files.
+def check_weights(folder: Path, kind: Any, config: Any) -> None:
+    """Check that a model has about as many weights as its files; those of a hub id are not looked at.
 
     Args:
         folder: of the model.
-        build: makes the model of its configuration; nothing is allocated for its weights.
+        kind: transformers' class that makes it of its configuration; nothing is allocated for its weights.
+        config: the configuration.
 
     Raises:
         Damaged: it has far more.
     """
     import torch
 
+    if not folder.is_dir():
+        return
     with torch.device("meta"):
-        wanted = sum(math.prod(weight.shape) for weight in build().parameters())
+        model = kind.from_config(config, trust_remote_code=False)
+    wanted = sum(math.prod(weight.shape) for weight in model.parameters())
     stored = sum(math.prod(shape) for path in folder.glob("model*.safetensors") for shape in shapes_of(path))
     if wanted > MORE * stored:
         raise Damaged(

@@ -25,7 +25,7 @@ def test_a_value_of_the_base_fills_only_what_is_null(tmp_path: Path):
     )
     assert (found.interpolate, found.loop.learning_rate) == (0.25, 1e-4)
     with pytest.raises(Damaged, match="learning_rate"):
-        filled(given, {"loop.learning_rate": -1.0})
+        filled(given, {"loop.learning_rate": -1.0}, tmp_path)
 
 
 def test_facts_that_can_not_be_read_are_damaged(tmp_path: Path):
