@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from corpus.errors import Damaged
 from training.loop.base_facts import shapes_of
+from training.loop.model_files import check_model_folder
 
 LAYERS: Final = frozenset(
     {"num_hidden_layers", "encoder_layers", "decoder_layers", "num_layers", "n_layers"}
@@ -31,12 +32,14 @@ MORE: Final = 3
 """How many times the weights of its files a model may have: tied ones are stored once, and new heads not at all."""
 
 
-def check_sizes(folder: Path) -> None:
-    """Check that the numbers of layers, outputs and widths in `config.json` are such as the weights' files can have.
+def check_folder(folder: Path) -> None:
+    """Check that a model's files are there, and that the sizes in `config.json` are such as its weights can have.
 
     Raises:
+        SettingsError: a file is missing.
         Damaged: one is not above 0 or too large, or the headers of the weights can't be read.
     """
+    check_model_folder(folder)
     shapes = [shape for path in sorted(folder.glob("model*.safetensors")) for shape in shapes_of(path)]
     sides = max((side for shape in shapes for side in shape), default=0)
     for key, value in _numbers(folder / "config.json"):

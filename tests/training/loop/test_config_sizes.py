@@ -17,7 +17,7 @@ from tests.training.tiny import tiny_asr_folder
 from tests.training.tiny_intent import tiny_intent
 from training.asr.loading import load_asr
 from training.intent.model import load_intent, save_intent
-from training.loop.config_sizes import check_sizes
+from training.loop.config_sizes import check_folder
 
 LONGEST = 30.0
 """Time in which a size is refused [s]; to build one of these takes hours, or more memory than there is."""
@@ -74,8 +74,8 @@ def test_sizes_that_no_memory_holds_are_refused_at_once_and_named(name: str, tmp
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_the_bases_that_come_with_earmark_pass(kind: str, tmp_path: Path):
-    check_sizes(registry.BASES / kind)
+    check_folder(registry.BASES / kind)
     folder = shutil.copytree(registry.BASES / kind, tmp_path / "copy")
     (folder / "config.json").write_text('{"vocab_size": 1000000}')
     with pytest.raises(Damaged, match=r"vocab_size is 1000000 in config\.json, and the files of its weights have no"):
-        check_sizes(folder)
+        check_folder(folder)
