@@ -93,7 +93,7 @@ UNUSED = {
 """Public names that no module of the packages uses: the ways in from outside, each with its reason."""
 
 UNTYPED_RESULTS = {
-    "flows.models.bring_base._read": "a JSON file of any model",
+    "flows.models.adapt_base._read": "a JSON file of any model",
     "flows.reports.annotation_weekly_page._cells": "cells of any table",
     "flows.reports.dry_run_table._retrain_lines": "lines to print, by name",
     "flows.reports.inventory_list.as_config": "a branch of a configuration file, whose keys are names of the corpus",

@@ -1,4 +1,4 @@
-"""Commands on bases, from which learning starts: list, show, add, use."""
+"""Commands on bases, from which learning starts: list, show, add, use, remove."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Set, base_app, open_home, settings_of, show_result
+from flows.cli.options import Config, Json, Set, base_app, open_home, options_again, settings_of, show_result
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def add(
 
     added = add_base(settings.home, source, name=name, kind=kind, language=language)
     show_result(added, as_json, show_added)
-    console.note(f"earmark base use {added.facts.name} --config FILE learns from it from now on")
+    again = options_again(config, overrides)
+    console.note(f"next: earmark base use {added.facts.name}{again}    # learn from it from now on")
 
 
 @base_app.command()
@@ -78,10 +79,33 @@ def use(
 
     with open_home(config, overrides, lock="base use", create=True) as (corpus, settings):
         used = use_named_base(corpus, settings.home, settings.models, settings.tracking, name, kind, config)
-    show_result(used, as_json, _show_used)
+    again = options_again(config, overrides)
+    show_result(used, as_json, lambda done: _show_used(done, again))
 
 
-def _show_used(used: UsedBase) -> None:
+@base_app.command()
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a base that was added.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a base that was added, with its files; refused while the settings name it or a version learned from it."""
+    from corpus.errors import NoHome
+    from flows.models.remove_base import remove_base
+    from flows.reports.base_table import show_removed
+
+    try:
+        with open_home(config, overrides, lock=None if dry_run else "base remove") as (corpus, settings):
+            found = remove_base(corpus, settings.home, settings.models, name, dry_run=dry_run)
+    except NoHome:  # bases can be added where there are no records yet
+        settings = settings_of(config, overrides)
+        found = remove_base(None, settings.home, settings.models, name, dry_run=dry_run)
+    show_result(found, as_json, show_removed)
+
+
+def _show_used(used: UsedBase, again: str) -> None:
     """Print what the home learns from now, and what is left to do."""
     print(f"{used.kind} learns from {used.name}, which is {used.kind}/{used.version}")
     if used.file:
@@ -92,6 +116,6 @@ def _show_used(used: UsedBase) -> None:
         console.note("it is the champion, too, as nothing has learned here yet")
     else:
         console.note(
-            f"{used.kind}/{used.champion} stays champion until earmark retrain {used.kind} makes a better one; or "
-            f"earmark promote {used.kind}/{used.version} --force --why TEXT"
+            f"{used.kind}/{used.champion} stays champion until earmark retrain {used.kind}{again} makes a better one; "
+            f"or earmark promote {used.kind}/{used.version} --force --why TEXT{again}"
         )

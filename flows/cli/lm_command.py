@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Set, lm_app, open_home, show_report
+from flows.cli.options import Config, Json, Set, lm_app, open_home, options_again, show_report
 
 
 @lm_app.command()
@@ -24,8 +26,11 @@ def build(
         report = build_base(corpus, settings, out)
     show_report("lm", report, as_json, heading="base with a decoder")
     if not as_json:
-        use = f"earmark base use {Path(report.folder).name}"
-        print(f"next: earmark base add {report.folder}, then {use} (each with your --config)")
+        again = options_again(config, overrides)
+        named = re.sub(r"[^\w.-]+", "-", Path(report.folder).name).strip("-._") or "with-decoder"
+        name = "" if named == Path(report.folder).name else f" --name {named}"
+        print(f"next: earmark base add {shlex.quote(report.folder)}{name}{again}")
+        print(f"then: earmark base use {named}{again}")
 
 
 @lm_app.callback()

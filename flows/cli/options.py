@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ inventory_app = typer.Typer(
 dataset_app = typer.Typer(
     help="Hand out labelled utterances as a dataset for other tools, list and delete datasets.", no_args_is_help=True
 )
-base_app = typer.Typer(help="List, add or use bases, from which learning starts.", no_args_is_help=True)
+base_app = typer.Typer(help="List, add, use or remove bases, from which learning starts.", no_args_is_help=True)
 lm_app = typer.Typer(help="Build a speech base that decodes with a lexicon and a language model.", no_args_is_help=True)
 report_app = typer.Typer(help="Report annotation by week, or one night.", invoke_without_command=True)
 app.add_typer(report_app, name="report")
@@ -108,6 +109,27 @@ def open_home(
         if lock is not None:
             stack.enter_context(hold_corpus(settings.corpus, lock))
         yield corpus, settings
+
+
+def options_again(config: Path | None, overrides: list[str] | None) -> str:
+    """Return the options with which another command works on the same home, to be pasted after its name; "" for none.
+
+    A file that comes with earmark is left out: a command that changes settings does not take it. What is set is shown
+    where it says which home it is.
+
+    Args:
+        config: the value of `--config`.
+        overrides: the values of `--set`.
+    """
+    from flows.runtime.settings_layers import CONFIGS, find_file
+
+    given: list[str] = []
+    homes = [f"--set {shlex.quote(each)}" for each in overrides or [] if each.startswith("corpus.home=")]
+    if config is not None and not find_file(config).resolve().is_relative_to(CONFIGS):
+        given = [f"--config {shlex.quote(str(config))}"]
+    elif config is not None and not homes:
+        homes = [f"--set {shlex.quote(f'corpus.home={settings_of(config, overrides).home}')}"]
+    return "".join(f" {each}" for each in given + homes)
 
 
 def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, **parameters: FlowParameter) -> Result:

@@ -6,11 +6,10 @@ A base that was added is registered nowhere: `earmark base use` does that.
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,18 +21,20 @@ from corpus.errors import Damaged, EarmarkError, Refused, UsageError
 from corpus.records.base import Kind
 from corpus.user_paths import expanded
 from flows.models import registry
+from flows.models.adapt_base import adapted, is_english_only
 from flows.models.base_catalog import CatalogueEntry, entry_of
-from flows.models.base_drafts import LOCK, base_draft
-from flows.models.model_check import check_base
+from flows.models.base_drafts import LOCK, base_draft, remove_draft
+from flows.models.model_check import check_base, kind_of
 from flows.runtime import progress
 from flows.runtime.lock import hold_bases
 from flows.runtime.results import Result
-from training.asr.beam_files import read_decoder, write_decoder
+from training.asr.beam_files import read_decoder, summary_of, write_decoder
 from training.asr.whisper_tokens import language_code
 from training.loop.base_facts import (
     FILE,
     BaseFacts,
     family_of,
+    filled,
     parameters_of,
     read_facts,
     sampling_rate_of,
@@ -50,6 +51,9 @@ WANTED: Final = (*ALLOWED_FILES, "replay.jsonl")
 WORDS: Final = frozenset({registry.EMBEDDED, "null"})
 """Names that mean something else in the settings."""
 
+SIZE_MARGIN: Final = 0.05
+"""Share by which the weights of a base may be more or fewer than the catalogue says, such as without tied ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class AddedBase(Result):
@@ -60,17 +64,20 @@ class AddedBase(Result):
         folder: where its files are.
         changed: what was changed in its files so that earmark can use it, in one sentence each.
         already: True where the same base was there before.
+        same_weights: other bases of the home, and the one that comes with earmark, that have the same weights.
     """
 
     facts: BaseFacts
     folder: Path
     changed: tuple[str, ...] = ()
     already: bool | None = None
+    same_weights: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document: the facts, the folder and what was changed."""
         rest = {"folder": str(self.folder), "changed": list(self.changed)}
-        return self.facts.model_dump(mode="json") | rest | ({"already": True} if self.already else {})
+        same = {"same_weights": list(self.same_weights)} if self.same_weights else {}
+        return self.facts.model_dump(mode="json") | rest | ({"already": True} if self.already else {}) | same
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +121,18 @@ def add_base(
     with base_draft(home) as draft, _named(draft, place):
         _bring(found.folder, draft, language)
         of_kind = kind or (found.entry.kind if found.entry else kind_of(draft))
-        changed = _adapted(draft, chosen, of_kind, language)
+        changed = adapted(draft, chosen, of_kind, language)
         facts = _facts(found, chosen, of_kind, draft, language)
+        _refuse_name_of_catalogue(found, facts)
         _refuse_other(place, draft, facts)
         with progress.track(f"checking {chosen}", None, "files"):
             check_base(draft, of_kind)
         write_facts(facts, draft)
         sync_folder(draft)
-        with hold_bases(home):
+        with hold_bases(home, "base add"):
+            same = _same_weights(home, facts)
             before = _put(draft, place, facts)
-    return AddedBase(before or facts, place, changed, before is not None or None)
+    return AddedBase(before or facts, place, changed, before is not None or None, same)
 
 
 def _source(source: str) -> _Source:
@@ -196,77 +205,30 @@ def _converted(folder: Path, out: Path, language: str | None) -> Path:
     return out
 
 
-def kind_of(folder: Path) -> Kind:
-    """Return the kind of a model by its configuration: speech where transformers knows its family as such."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CTC_MAPPING_NAMES,
-        MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
-    )
-
-    speech = {*MODEL_FOR_CTC_MAPPING_NAMES, *MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES}
-    return "asr" if family_of(folder) in speech else "intent"
-
-
-def _adapted(draft: Path, name: str, kind: Kind, language: str | None) -> tuple[str, ...]:
-    """Change what keeps a speech model from being used as it is; return what was changed.
-
-    A Whisper of several languages is told which one it writes. A tokenizer that has upper-case letters alone is told
-    that texts are in lower case.
-
-    Raises:
-        UsageError: the language is missing, or the model does not know it.
-    """
-    if kind != "asr":
-        return ()
-    changed = []
-    general, path = _read(draft / "generation_config.json"), draft / "generation_config.json"
-    languages = general.get("lang_to_id")
-    known = sorted(token.strip("<|>") for token in languages) if isinstance(languages, dict) else []
-    if known and general.get("is_multilingual", True):
-        given = language_code(str(general.get("language") or ""))
-        wanted = language or given
-        if not wanted:
-            raise UsageError(f"base {name} knows {len(known)} languages: give --language, such as --language en")
-        if wanted not in known:
-            raise UsageError(f"base {name} does not know the language {wanted}; it knows {', '.join(known)}")
-        if wanted != given:
-            path.write_text(json.dumps({**general, "language": wanted, "task": "transcribe"}, indent=2) + "\n")
-            changed.append(f"it writes {wanted}")
-    tokens, path = _read(draft / "vocab.json"), draft / "tokenizer_config.json"
-    letters = [token for token in tokens if len(token) == 1 and token.isalpha()]
-    tokenizer = _read(path)
-    if letters and all(token.isupper() for token in letters) and not tokenizer.get("do_lower_case"):
-        path.write_text(json.dumps({**tokenizer, "do_lower_case": True}, indent=2) + "\n")
-        changed.append("its tokenizer takes texts in lower case")
-    return tuple(changed)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Return the mapping in a JSON file of a model, an empty one where there is none.
-
-    Raises:
-        Damaged: the file is not JSON.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise Damaged(f"base {path.parent}: {path.name} can't be read; restore it") from None
-    return found if isinstance(found, dict) else {}
-
-
 def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | None) -> BaseFacts:
-    """Return the facts on a base: of the catalogue, of an earlier addition, of the hub, and of its files."""
+    """Return the facts on a base: of the catalogue, of an earlier addition, of the hub, and of its files.
+
+    Raises:
+        Damaged: facts from elsewhere have a value that no setting can have.
+    """
     digest = weights_digest(draft)
     known = None if found.hub_id else _facts_there(found.folder)
     if known is not None and known.digest != digest:  # what a file says about other weights
         known = None
     entry = found.entry or known
+    safe = entry.safe if entry else {}
     if kind == "asr":
         from training.asr.base_defaults import safe_settings
+        from training.asr.finetune import AsrFinetuneSettings
+
+        filled(AsrFinetuneSettings(), safe, found.folder)
     else:
         from training.intent.base_defaults import safe_settings
+        from training.intent.finetune_settings import IntentFinetuneSettings
+
+        filled(IntentFinetuneSettings(), safe, found.folder)
+    decoder = read_decoder(draft)
+    english = ("en",) if is_english_only(draft) else ()
     size = sum(path.stat().st_size for path in draft.iterdir())
     licence = entry.licence if entry else licence_of(found.hub_id, found.commit) if found.hub_id else ""
     licence = licence or _licence_in(found.folder / "README.md")
@@ -279,12 +241,14 @@ def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | N
         files=folder_digest(draft),
         licence=licence,
         family=family_of(draft),
-        languages=(language,) if language else entry.languages if entry else (),
+        languages=(language,) if language else entry.languages if entry and entry.languages else english,
         sampling_rate=sampling_rate_of(draft) if kind == "asr" else None,
         window=window_of(draft) if kind == "asr" else None,
         megabytes=round(size / 1e6, 1),
         parameters=round(parameters_of(draft) / 1e6, 2),
-        safe={**safe_settings(draft), **(entry.safe if entry else {})},
+        safe={**safe_settings(draft), **safe},
+        made_from=known.made_from if known else "",
+        decoder=summary_of(decoder) if decoder else "",
         added=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
     )
 
@@ -295,6 +259,33 @@ def _licence_in(card: Path) -> str:
     head = text.split("---")[1] if text.startswith("---") and text.count("---") > 1 else ""
     named = re.search(r"^license:[ \t]*([\w.-]+)[ \t]*$", head, re.MULTILINE)
     return named.group(1) if named else ""
+
+
+def _refuse_name_of_catalogue(found: _Source, facts: BaseFacts) -> None:
+    """Refuse a name of the catalogue for another model than the one that it means there.
+
+    Raises:
+        UsageError: it has another family or size.
+    """
+    entry = None if found.entry else entry_of(facts.name)
+    if entry is None:
+        return
+    is_like = facts.kind == entry.kind and facts.family == entry.family
+    if is_like and abs((facts.parameters or 0.0) - entry.parameters) <= entry.parameters * SIZE_MARGIN:
+        return
+    raise UsageError(
+        f"base {facts.name}: in the catalogue this name is {entry.hub_id}, {entry.family} with {entry.parameters:g} "
+        f"million weights, and here is {facts.family or 'a model'} with {facts.parameters:g} million; give another "
+        "--name"
+    )
+
+
+def _same_weights(home: Path, facts: BaseFacts) -> tuple[str, ...]:
+    """Return the names of the other bases that have the same weights."""
+    added = {folder.name: _facts_there(folder) for folder in sorted(registry.added_bases(home).glob("*"))}
+    same = [name for name, there in added.items() if there and there.digest == facts.digest and name != facts.name]
+    embedded = [registry.EMBEDDED] if weights_digest(registry.BASES / facts.kind) == facts.digest else []
+    return (*embedded, *(name for name in same if registry.NAME.fullmatch(name)))
 
 
 def _refuse_other(place: Path, draft: Path, facts: BaseFacts) -> bool:
@@ -337,6 +328,7 @@ def _put(draft: Path, place: Path, facts: BaseFacts) -> BaseFacts | None:
     if not _refuse_other(place, draft, facts):
         (draft / LOCK).unlink()
         put_in_place(draft, place)
+        remove_draft(draft)  # what had the name before, and while nobody else looks for drafts
         return None
     before = _facts_there(place)
     if before is None:

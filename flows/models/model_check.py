@@ -13,6 +13,7 @@ import numpy as np
 from corpus.errors import Damaged, EarmarkError, UsageError
 from corpus.records.base import Floats, Kind
 from corpus.text import normalise
+from training.loop.base_facts import family_of
 
 if TYPE_CHECKING:
     from training.asr.model import AsrModel
@@ -23,6 +24,20 @@ WORDS: Final = "one"
 MOST_TOKENS: Final = 2000
 """How many tokens of a vocabulary are looked at for a word."""
 
+SAME: Final = 1e-6
+"""Largest difference between numbers that are the same but for rounding, as a share of the largest one."""
+
+
+def kind_of(folder: Path) -> Kind:
+    """Return the kind of a model by its configuration: speech where transformers knows its family as such."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CTC_MAPPING_NAMES,
+        MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+    )
+
+    speech = {*MODEL_FOR_CTC_MAPPING_NAMES, *MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES}
+    return "asr" if family_of(folder) in speech else "intent"
+
 
 def check_model(folder: Path, kind: Kind) -> None:
     """Check that a model loads, and that what it gives for a second of noise or for a sentence is finite.
@@ -31,6 +46,12 @@ def check_model(folder: Path, kind: Kind) -> None:
         UsageError: earmark can't use the model.
         Damaged: its weights are cut short or don't fit its configuration.
     """
+    family = family_of(folder)
+    if family and kind_of(folder) != kind:
+        raise UsageError(
+            f"model {folder} is none that earmark can use as {kind}: by its configuration ({family}) it is of "
+            f"{kind_of(folder)}"
+        )
     with _one_line(folder, kind):
         is_finite = _transcribes(folder) if kind == "asr" else _predicts_intents(folder)
     if not is_finite:
@@ -38,13 +59,18 @@ def check_model(folder: Path, kind: Kind) -> None:
 
 
 def check_base(folder: Path, kind: Kind) -> None:
-    """Check what `check_model` does, and that the model learns one step with finite numbers.
+    """Check what `check_model` does, that the model tells inputs apart, and that it learns a step with finite numbers.
 
     Raises:
         UsageError: earmark can't use the model, or can't fine-tune it.
         Damaged: its weights are cut short or don't fit its configuration.
     """
     check_model(folder, kind)
+    with _one_line(folder, kind):
+        tells_apart = _tells_sounds_apart(folder) if kind == "asr" else _tells_texts_apart(folder)
+    if not tells_apart:
+        inputs = "sound" if kind == "asr" else "text"
+        raise UsageError(f"model {folder} gives the same for any {inputs}: its weights are damaged; fetch them anew")
     with tempfile.TemporaryDirectory(prefix="earmark-check-") as work, _one_line(folder, kind):
         try:
             losses = (_asr_step if kind == "asr" else _intent_step)(folder, Path(work) / "learned")
@@ -100,6 +126,39 @@ def _predicts_intents(folder: Path) -> bool:
     from training.intent.model import classify, load_intent
 
     return bool(np.isfinite(classify(load_intent(folder), ["turn on the light"]).logits).all())
+
+
+def _tells_sounds_apart(folder: Path) -> bool:
+    """Return whether the scores of a speech model differ between noise and a chord."""
+    import torch
+
+    from corpus.audio.resample import RATE
+    from training.asr.loading import load_asr
+    from training.asr.model import extract_features
+    from training.asr.seq2seq_prompts import decoding_rules
+
+    asr = load_asr(folder)
+    time = np.arange(RATE) / RATE
+    chord = sum(np.sin(2 * np.pi * pitch * time) for pitch in (220.0, 740.0, 2100.0)) * np.hanning(RATE) * 0.2
+    begin = {"decoder_input_ids": torch.tensor([decoding_rules(asr).prefix])} if asr.head == "seq2seq" else {}
+    with torch.inference_mode():
+        one, other = (
+            asr.model(**extract_features(asr, [clip.astype(np.float32)]), **begin).logits for clip in (_noise(1), chord)
+        )
+    return not _same(one.float().numpy(), other.float().numpy())
+
+
+def _tells_texts_apart(folder: Path) -> bool:
+    """Return whether what an intent model makes of two texts differs; the heads of a new one say nothing yet."""
+    from training.intent.model import classify, load_intent
+
+    found = classify(load_intent(folder), ["turn on the light", "what will the weather be"])
+    return not (_same(*found.embeddings) and _same(*found.logits))
+
+
+def _same(one: Floats, other: Floats) -> bool:
+    size = max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)))
+    return one.shape == other.shape and not bool((np.abs(one - other) > SAME * size).any())
 
 
 def _asr_step(folder: Path, out: Path) -> tuple[float, ...]:

@@ -89,7 +89,7 @@ def _folder_and_kind(home: Path, name: str, kind: Kind | None) -> tuple[Path, Ki
     """Return the folder of a base and its kind.
 
     Raises:
-        UsageError: there is no such base in the home, or its kind is not clear.
+        UsageError: there is no such base in the home, its kind is not clear, or it is of another one.
     """
     if name == registry.EMBEDDED:
         if kind is None:
@@ -102,4 +102,6 @@ def _folder_and_kind(home: Path, name: str, kind: Kind | None) -> tuple[Path, Ki
         raise UsageError(
             f"there is no base {name} in this home; {remedy}, earmark base list shows those that there are"
         )
-    return folder, kind or facts.kind
+    if kind is not None and kind != facts.kind:
+        raise UsageError(f"base {name} is of {facts.kind}, and --kind says {kind}; leave --kind out")
+    return folder, facts.kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.models.bring_base import AddedBase
+from flows.models.remove_base import RemovedBase
 from flows.reports.base_list import ListedBase
 from flows.runtime import console
 from training.loop.base_facts import BaseFacts
@@ -46,15 +47,27 @@ def show_added(added: AddedBase) -> None:
     """Print what was added, what was changed in it, and how it is used."""
     there = "was there before and is checked again" if added.already else "is checked and added"
     console.show_pairs(f"base {added.facts.name} {there}", _pairs(added.facts))
+    if added.same_weights:
+        print(f"  these weights are already here as {', '.join(added.same_weights)}")
     for line in added.changed:
         print(f"  changed: {line}")
 
 
+def show_removed(removed: RemovedBase) -> None:
+    """Print the files of a base that was removed, or would be."""
+    console.show_pairs(
+        f"base {removed.name} {'would be removed (dry run, nothing is changed)' if removed.dry_run else 'is removed'}",
+        {name: f"{size:g} MB" for name, size in removed.files.items()}
+        | {"all": f"{len(removed.files)} files, {removed.megabytes:g} MB"},
+    )
+
+
 def _state(base: ListedBase) -> str:
     version = f"{base.facts.kind}/{base.version}" if base.version else ""
-    if base.in_use:
-        return f"in use, {version}"
-    return version or ("damaged" if base.damaged else "yes" if base.added else "no")
+    found = f"in use, {version}" if base.in_use else version
+    if base.damaged:
+        return f"damaged; {found}" if found else "damaged"
+    return found or ("yes" if base.added else "no")
 
 
 def _pairs(facts: BaseFacts) -> dict[str, str]:
@@ -71,6 +84,8 @@ def _pairs(facts: BaseFacts) -> dict[str, str]:
         "size": f"{facts.megabytes:g} MB, {facts.parameters:g} million weights"
         if facts.megabytes and facts.parameters
         else "",
+        "made from": facts.made_from,
+        "decoder": facts.decoder,
         "weights": facts.digest[:SHORT],
         "fine-tuned with": ", ".join(f"{facts.kind}.{key}={value}" for key, value in facts.safe.items()),
         "added": facts.added,

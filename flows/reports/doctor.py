@@ -10,6 +10,7 @@ from typing import TypeAlias
 from annotation.inventory import InventorySettings
 from corpus.errors import ChainBroken, EarmarkError, UsageError
 from corpus.handle import Corpus
+from corpus.hub_access import without_hub
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
@@ -32,6 +33,7 @@ from flows.runtime.session import opened
 from flows.runtime.settings import ModelSettings, Settings
 from flows.tasks import task_folder, task_status
 from training.tracking.store import TrackingSettings
+from training.tracking.version_files import each_file_once
 
 Counts: TypeAlias = dict[str, int]
 Found: TypeAlias = tuple[Counts, list[str]]
@@ -64,6 +66,8 @@ class DoctorReport(Result):
 def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orphans: bool = False) -> DoctorReport:
     """Check a home; return counts and problems. With `repair`, repair first what can be repaired.
 
+    The hub is not asked: what the settings name is looked for on this machine alone.
+
     Args:
         settings: of the home.
         repair: delete orphans and the unfinished files of killed runs, restore damaged bases from copies, put a base
@@ -76,31 +80,35 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
         StoresApart: the stores belong to different homes.
         HomeBusy: `repair`, while another process uses the home.
     """
+    with without_hub(), opened(settings, create=False) as corpus:
+        if repair and not dry_run:
+            return _repaired(corpus, settings, None if all_orphans else orphans.MAX_SHARE)
+        with each_file_once():
+            report = _check_all(corpus, settings)
+            if not dry_run:
+                return report
+            blocked = tuple(each for each in blocked_models(corpus, settings.home, settings.models) if each.repairable)
+            return replace(report, orphans=tuple(orphans.orphans(corpus)), replaced=blocked or None)
+
+
+def _repaired(corpus: Corpus, settings: Settings, max_share: float | None) -> DoctorReport:
+    """Repair what can be repaired, and check the home after it."""
+    from flows.models.aliases import mirror_registry
     from flows.runtime.lock import hold_corpus
+    from training.tracking.store import open_tracking
 
-    if repair and not dry_run:
-        max_share = None if all_orphans else orphans.MAX_SHARE
-        with opened(settings, create=False) as corpus, hold_corpus(settings.corpus, "doctor --repair"):
-            removed = orphans.sweep(corpus, max_share=max_share) | {
-                "work": work_folder.clear(places(settings.corpus).home)
-            }
-            drafts = sweep_drafts(settings.home)
-            task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-            from flows.models.aliases import mirror_registry
-            from training.tracking.store import open_tracking
-
-            tracking = open_tracking(settings.tracking, settings.home)
-            replaced = tuple(replace_blocked(corpus, settings.home, settings.models, tracking))
-            mirror_registry(corpus, tracking)
-            removed |= {"models": len(replaced)} if replaced else {}
-            removed |= {"unfinished bases": drafts} if drafts else {}
-            return replace(_check_all(corpus, settings), repaired=removed, replaced=replaced or None)
-    with opened(settings, create=False) as corpus:
-        report = _check_all(corpus, settings)
-        if not dry_run:
-            return report
-        blocked = tuple(each for each in blocked_models(corpus, settings.home, settings.models) if each.repairable)
-        return replace(report, orphans=tuple(orphans.orphans(corpus)), replaced=blocked or None)
+    with hold_corpus(settings.corpus, "doctor --repair"):
+        removed = orphans.sweep(corpus, max_share=max_share) | {"work": work_folder.clear(places(settings.corpus).home)}
+        drafts = sweep_drafts(settings.home)
+        task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+        tracking = open_tracking(settings.tracking, settings.home)
+        replaced = tuple(replace_blocked(corpus, settings.home, settings.models, tracking))
+        mirror_registry(corpus, tracking)
+        removed |= {"models": len(replaced)} if replaced else {}
+        removed |= {"unfinished bases": drafts} if drafts else {}
+        with each_file_once():
+            report = _check_all(corpus, settings)
+        return replace(report, repaired=removed, replaced=replaced or None)
 
 
 def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:

@@ -15,9 +15,12 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from corpus.tables import left_out, lineage, pseudo_labels, reports
+from corpus.tables import models as store
 from flows.models import registry
+from flows.models.built_base import base_text
 from flows.runtime.results import Result
 from training.tracking.store import TrackingSettings
+from training.tracking.version_files import local_path
 
 # --- a version --------------------------------------------------------------------------------------------------------
 
@@ -79,6 +82,7 @@ class VersionLineage(Result):
         label_account: where all labels were when it learned, from the tracking store; None for bases and old versions.
         language_model: SHA-256 of the language model and phrases of its beam, which is built from the train rows of its
             snapshot, from the tracking store; None for bases, and for versions that decode greedily.
+        base_facts: name, source and decoder of the base, from the facts beside its files; None where there are none.
     """
 
     version: str
@@ -102,6 +106,7 @@ class VersionLineage(Result):
     eval_set_id: str
     label_account: Mapping[str, int] | None = None
     language_model: str | None = None
+    base_facts: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document; without pseudo-labels `pseudo` is an empty mapping."""
@@ -132,7 +137,15 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
             **_run_of(home, tracking, version),
             label_account=_account_of(params),
             language_model=params.get("language_model"),
+            base_facts=_base_facts(conn, home, version),
         )
+
+
+def _base_facts(conn: sa.Connection, home: Path, version: ModelVersion) -> str | None:
+    """Return what the base of a version is, None where its files are elsewhere or nothing says so."""
+    bases = [each for each in store.versions(conn, version.kind) if each.origin == "base" and each.base == version.base]
+    place = local_path(registry.located(home, bases[-1].model_uri)) if bases else None
+    return None if place is None else base_text(place)
 
 
 def _label_sources(conn: sa.Connection, snapshot_id: str) -> tuple[LabelSource, ...]:

@@ -13,6 +13,7 @@ from flows.runtime.results import Result
 
 WORDS: Final = {
     "base": "digest of the base",
+    "base_facts": "the base",
     "parent": "champion when it was made, version",
     "snapshot_id": "snapshot of labels",
     "rows": "rows of the snapshot",

@@ -48,15 +48,20 @@ def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -
 
 
 @contextlib.contextmanager
-def hold_bases(home: Path) -> Iterator[None]:
+def hold_bases(home: Path, command: str, patience: float = BASES_PATIENCE) -> Iterator[None]:
     """Lock the names in the home's folder of bases until the block ends or the process dies.
 
     It is no lock of the home: a base can be added while a night runs, and where there is no corpus yet.
 
+    Args:
+        home: EARMARK_HOME.
+        command: its name, which another process that wants the names is shown.
+        patience: how long to wait for a process that has them [s].
+
     Raises:
         HomeBusy: another live process has the lock all the time.
     """
-    with _hold_folder(home, BASES_LOCK, _holder("base add"), BASES_PATIENCE):
+    with _hold_folder(home, BASES_LOCK, _holder(command), patience):
         yield
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from flows.models import registry
+from flows.models.built_base import facts_of_built, facts_on
 from flows.models.eval_set import snapshot_and_account
 from flows.models.inventory import inventory_of
 from flows.runtime import progress
@@ -71,29 +72,51 @@ def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
     Examples of the inventory are texts, too. The decoder makes no transcript of a version that is registered already:
     the folder is a base like any other, and the version that starts from it decodes as it does.
 
+    The facts on the base go with it, and say what it was made from.
+
     Raises:
-        UsageError: the folder exists, or there is neither a text nor a word to build from.
-        SettingsError: a file can't be read, the base has no CTC head, or the extra `beam` is not installed.
+        UsageError: the base takes no beam, the folder exists, or there is neither a text nor a word to build from.
+        SettingsError: a file can't be read, or the extra `beam` is not installed.
     """
     from training.asr.beam_build import build_decoder
     from training.asr.beam_files import with_decoder, write_decoder
     from training.asr.loading import load_asr
+    from training.loop.base_facts import write_facts
     from training.loop.model_files import replaced_folder
 
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr")
+    _refuse_without_frames(base)
     given, out = out, output_place(out, "OUT", settings.home)
     if out.exists():
         raise UsageError(f"{out.name} exists; give a new folder")
     names = inventory_of(corpus, settings.home, settings.inventory)
     notes = [note for kind in (names.intents, names.slots) for note in kind.notes.values()]
     decoder = build_decoder(settings.asr.beam, [], [example for note in notes for example in note.examples])
-    base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr").folder
-    asr = with_decoder(replace(load_asr(base), beam=None), decoder)
+    asr = with_decoder(replace(load_asr(base.folder), beam=None), decoder)
     asr, rows, rates = _weighed(asr, _dev_clips(corpus, settings.promotion, asr))
     assert asr.decoder is not None
     with output_errors(given, "OUT"), replaced_folder(out) as draft:
-        shutil.copytree(base, draft, dirs_exist_ok=True)
+        shutil.copytree(base.folder, draft, dirs_exist_ok=True)
         write_decoder(draft, asr.decoder)
+        write_facts(facts_of_built(facts_on(base), base, draft, out.name), draft)
     return _report(out, asr, asr.decoder, rows, rates)
+
+
+def _refuse_without_frames(base: registry.Base) -> None:
+    """Refuse a base that takes no beam, before anything else is asked for.
+
+    Raises:
+        UsageError: it has no CTC head.
+    """
+    from training.asr.loading import head_of
+    from training.loop.base_facts import family_of
+
+    if head_of(base.folder) != "ctc":
+        name = f"asr/{base.version}" if base.version else "models.asr"
+        raise UsageError(
+            f"the speech base {name} is a {family_of(base.folder)}, which takes no beam: only models with a CTC head "
+            "do; earmark base use embedded --kind asr takes one, or see earmark base list"
+        )
 
 
 def _report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from huggingface_hub import constants, is_offline_mode
 
-from corpus.hub_access import KEPT_OFF, asking_hub, keep_off_hub
+from corpus.hub_access import KEPT_OFF, asking_hub, is_hub_forbidden, keep_off_hub, without_hub
 
 
 @pytest.mark.parametrize("of_user", [None, "0", "1"])
@@ -24,3 +24,15 @@ def test_the_users_word_stands_and_earmarks_own_gives_way_in_the_block(
     with asking_hub():
         assert is_offline_mode() is (of_user == "1")
     assert is_offline_mode() is offline
+
+
+def test_within_a_block_without_the_hub_nobody_asks_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(KEPT_OFF, "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with without_hub():
+        assert is_hub_forbidden()
+        with asking_hub():
+            assert is_offline_mode()
+    assert not is_hub_forbidden()
+    with asking_hub():
+        assert not is_offline_mode()

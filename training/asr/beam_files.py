@@ -76,6 +76,13 @@ def read_decoder(folder: Path) -> DecoderFiles | None:
     return DecoderFiles(settings, arpa, tuple(phrases), by_locale)
 
 
+def summary_of(decoder: DecoderFiles) -> str:
+    """Return what a decoder has, in counts, and the digest of its language model."""
+    words = len(words_of(read_arpa(decoder.arpa, LANGUAGE_MODEL)))
+    phrases = len(decoder.phrases) + sum(len(each) for each in decoder.phrases_by_locale.values())
+    return f"{words} words, {phrases} phrases, language model {decoder.digest()[:12]}"
+
+
 def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     """Return the model with a decoder, whose language model's words are the lexicon; None makes it greedy.
 

@@ -83,7 +83,7 @@ def by_base(settings: AsrFinetuneSettings, base: Path) -> AsrFinetuneSettings:
     Raises:
         Damaged: the facts on the base, or the headers of its weights, can't be read.
     """
-    return filled(settings, safe_settings(base))
+    return filled(settings, safe_settings(base), base)
 
 
 @dataclass(frozen=True, slots=True)

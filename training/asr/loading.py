@@ -18,7 +18,8 @@ from corpus.errors import Damaged, SettingsError
 from training.asr.beam_files import DECODER, read_decoder, with_decoder, write_decoder
 from training.asr.model import AsrModel, Head
 from training.asr.seq2seq_prompts import decoding_rules
-from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
+from training.loop.config_sizes import check_folder, check_weights
+from training.loop.model_files import replaced_folder, weights_digest, without_progress_bars
 
 MAX_FLOAT16: Final = 6e4
 """Largest magnitude of a weight that is saved as float16."""
@@ -46,7 +47,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
 
     where: dict[str, Any] = {"trust_remote_code": False}
     if Path(folder).is_dir():
-        check_model_folder(Path(folder))
+        check_folder(Path(folder))
         where["local_files_only"] = True
     elif revision is None:
         raise SettingsError(f"speech model {folder}: no such folder; a hub id needs its pinned revision")
@@ -57,6 +58,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
             processor = AutoProcessor.from_pretrained(str(folder), **where)
             config: Any = AutoConfig.from_pretrained(str(folder), **where)
             kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
+            check_weights(Path(folder), kind, config)
             model, info = kind.from_pretrained(
                 str(folder),
                 use_safetensors=True,
@@ -78,8 +80,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     decoder = read_decoder(Path(folder))
     if decoder is not None and asr.head != "ctc":
         raise SettingsError(
-            f"speech model {folder}: it has a decoder, which only models with a CTC head take; remove its folder "
-            f"`{DECODER}`"
+            f"speech model {folder}: it has a decoder, which takes a CTC head; remove its folder `{DECODER}`"
         )
     return with_decoder(asr, decoder)
 

@@ -64,4 +64,4 @@ def by_base(settings: IntentFinetuneSettings, base: Path) -> IntentFinetuneSetti
     Raises:
         Damaged: the facts on the base, or the headers of its weights, can't be read.
     """
-    return filled(settings, safe_settings(base))
+    return filled(settings, safe_settings(base), base)

@@ -34,7 +34,8 @@ from training.intent.network import (
 )
 from training.intent.slot_tags import spans_of, word_spans
 from training.loop.batching import length_batches
-from training.loop.model_files import check_model_folder, replaced_folder, without_progress_bars
+from training.loop.config_sizes import check_folder, check_weights
+from training.loop.model_files import replaced_folder, without_progress_bars
 
 __all__ = [
     "IntentModel",
@@ -86,7 +87,7 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
     """
     local = Path(folder).is_dir()
     if local:
-        check_model_folder(Path(folder))
+        check_folder(Path(folder))
     elif not revision:
         raise SettingsError(f"intent model {folder}: no such folder; a hub id needs its pinned revision")
     where: dict[str, Any] = {"local_files_only": True} if local else {"revision": revision}
@@ -94,6 +95,7 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, **where)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **where)
         kind: Any = JointIntentModel if isinstance(config, JointIntentConfig) else AutoModel
+        check_weights(Path(folder), AutoModel, config)
         with without_progress_bars():
             network, info = kind.from_pretrained(
                 str(folder),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from corpus.errors import Damaged, UsageError
 from corpus.records.base import Kind
@@ -43,6 +43,8 @@ class BaseFacts(BaseModel):
         megabytes: size of its files [MB].
         parameters: how many weights it has, in millions.
         safe: what a fine-tuning takes where the setting is null, by key below the branch of the kind.
+        made_from: name and digest of the base that `earmark lm build` made it from; "" where it was not made so.
+        decoder: what its lexicon and language model are; "" where it has none.
         added: when it was added, UTC.
     """
 
@@ -61,7 +63,9 @@ class BaseFacts(BaseModel):
     window: float | None = None
     megabytes: float | None = None
     parameters: float | None = None
-    safe: Mapping[str, bool | float] = {}
+    safe: Mapping[str, StrictBool | StrictInt | StrictFloat] = {}
+    made_from: str = ""
+    decoder: str = ""
     added: str = ""
 
 
@@ -75,15 +79,26 @@ def read_facts(folder: Path) -> BaseFacts | None:
     """Return the facts in the folder of a base, None where it has none.
 
     Raises:
-        Damaged: they can't be read.
+        Damaged: they can't be read; the message names the key that is wrong, where there is one.
     """
     path = folder / FILE
     if not path.is_file():
         return None
     try:
         return BaseFacts.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+    except OSError:
         raise Damaged(f"base {folder}: {FILE} can't be read; restore it or add the base again") from None
+    except ValidationError as error:
+        key = _key_of(error)
+        if not key:
+            raise Damaged(f"base {folder}: {FILE} can't be read; restore it or add the base again") from None
+        raise Damaged(f"{path}: {key} has a value that it can't have; correct that key in the file") from None
+
+
+def _key_of(error: ValidationError) -> str:
+    """Return the key of a document that has a wrong value, "" where the whole document is wrong."""
+    where = error.errors()[0]["loc"]
+    return ".".join(str(part) for part in where[:2] if part not in ("bool", "int", "float"))
 
 
 def known(key: str, value: float | None) -> float:
@@ -97,15 +112,17 @@ def known(key: str, value: float | None) -> float:
     return value
 
 
-def filled(settings: S, values: Mapping[str, bool | float]) -> S:
+def filled(settings: S, values: Mapping[str, bool | float], base: Path) -> S:
     """Return settings with values in place of those that are null.
 
     Args:
         settings: of a fine-tuning.
         values: by dotted key.
+        base: folder of the base whose facts have them.
 
     Raises:
-        Damaged: a value is none that the setting can have, so the facts on the base are wrong.
+        Damaged: a value is none that the setting can have, so the facts on the base are wrong; the message names file,
+            key and value.
     """
     tree: dict[str, Any] = settings.model_dump()
     for key, value in values.items():
@@ -119,8 +136,12 @@ def filled(settings: S, values: Mapping[str, bool | float]) -> S:
     try:
         return type(settings).model_validate(tree)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise Damaged(f"base: {FILE} has a value that {where} can't have; add the base again") from None
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Damaged(
+            f"{base / FILE}: safe.{where} is {str(values.get(where))[:40]}, and {first['msg'].lower()}; correct that "
+            "key in the file, or take it out, and the value follows from the family"
+        ) from None
 
 
 def family_of(folder: Path) -> str:
@@ -158,7 +179,7 @@ def parameters_of(folder: Path) -> int:
     """
     total = 0
     for path in sorted(folder.glob("model*.safetensors")):
-        for shape in _shapes(path):
+        for shape in shapes_of(path):
             count = 1
             for side in shape:
                 count *= side
@@ -166,8 +187,12 @@ def parameters_of(folder: Path) -> int:
     return total
 
 
-def _shapes(path: Path) -> Iterator[list[int]]:
-    """Yield the shape of each tensor."""
+def shapes_of(path: Path) -> Iterator[list[int]]:
+    """Yield the shape of each tensor of a safetensors file, by its header; the weights are not read.
+
+    Raises:
+        Damaged: the header can't be read.
+    """
     try:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from corpus.errors import SettingsError
-from corpus.hub_access import asking_hub
+from corpus.hub_access import asking_hub, is_hub_forbidden
 
 HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -45,6 +45,11 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
     except RepositoryNotFoundError:
         raise SettingsError(f"{key}: the hub has no model {name}, or not for everybody; check the id") from None
     except Exception as error:  # the client lets through the errors of whichever library it downloads with
+        if is_hub_forbidden():
+            raise SettingsError(
+                f"{key}: {name} at {revision[:12]} is not on this machine, and this command does not ask the hub; "
+                "earmark score fetches it, or give a folder"
+            ) from None
         raise SettingsError(
             f"{key}: {name} at {revision[:12]} can't be had from the hub ({type(error).__name__}); check id and "
             "network and run it again, which goes on with the files that are missing, or give a folder"

@@ -7,8 +7,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlparse
 
 from corpus.errors import Damaged, RecordError
@@ -22,6 +24,19 @@ code when loaded."""
 
 FACTS = "earmark_base.json"
 """File of `training.loop.base_facts` in the folder of a base."""
+
+_READ: Final[ContextVar[dict[Path, str] | None]] = ContextVar("read", default=None)
+"""Digests of the files that a block of `each_file_once` has read."""
+
+
+@contextmanager
+def each_file_once() -> Iterator[None]:
+    """Read each file of a model only once for all digests of the block, in which no file may change."""
+    token = _READ.set({})
+    try:
+        yield
+    finally:
+        _READ.reset(token)
 
 
 def folder_digest(folder: Path) -> str:
@@ -39,10 +54,20 @@ def folder_digest(folder: Path) -> str:
     for path in files:
         if path.name == FACTS:
             continue
-        with path.open("rb") as stream:
-            each = hashlib.file_digest(stream, "sha256").hexdigest()
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{each}\n".encode())
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{_file_digest(path)}\n".encode())
     return whole.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    known = _READ.get()
+    key = path.resolve()
+    if known is not None and key in known:
+        return known[key]
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if known is not None:
+        known[key] = found
+    return found
 
 
 def files_differ(folder: Path, made: str) -> bool:

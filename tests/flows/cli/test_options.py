@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import HomeBusy, SettingsError
-from flows.cli.options import open_home, show_report, show_result
+from flows.cli.options import open_home, options_again, show_report, show_result
 from flows.runtime.lock import hold_corpus
 from flows.runtime.results import Skipped
 from flows.steps.ingest import IngestReport
@@ -53,3 +53,13 @@ def test_a_report_has_its_heading_above_the_words_of_its_step(capsys: pytest.Cap
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "ingested before: nothing changed"
     assert lines[-1] == "  manifests ingested before  1"
+
+
+def test_a_hint_has_the_options_that_name_the_same_home(tmp_path: Path):
+    file = tmp_path / "my settings.yaml"
+    file.write_text(f"corpus: {{home: {tmp_path / 'home'}}}\n")
+    assert options_again(None, None) == ""
+    assert options_again(file, None) == f" --config '{file}'"
+    assert options_again(None, ["corpus.home=/a b", "sampling.clips=4"]) == " --set 'corpus.home=/a b'"
+    assert options_again(Path("demo"), ["corpus.home=/a"]) == " --set corpus.home=/a"
+    assert options_again(Path("demo"), None).startswith(" --set corpus.home=")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from corpus.handle import open_corpus
 from flows.models import registry
-from flows.models.base_drafts import base_draft, left_drafts, sweep_drafts
+from flows.models.base_drafts import base_draft, left_drafts, remove_draft, sweep_drafts
 from flows.reports.doctor import examine
+from flows.runtime.lock import hold_bases
 from flows.runtime.settings import load_settings
 from tests.training.tiny import tiny_asr_folder
 from training.loop.model_files import FORMER
@@ -62,3 +64,21 @@ def test_the_doctor_lists_and_removes_them_and_puts_back_what_was_being_replaced
     assert (report.repaired or {})["unfinished bases"] == 2
     assert [path.name for path in bases.iterdir()] == ["theirs"]
     assert not [line for line in report.problems if "unfinished" in line]
+
+
+def test_a_draft_that_is_being_made_or_removed_is_nobodys_leftover(tmp_path: Path):
+    home = tmp_path / "home"
+    draft = registry.added_bases(home) / ".tmp-aa"
+    found: list[list[Path]] = []
+    looks = threading.Thread(target=lambda: found.append(left_drafts(home)))
+    with hold_bases(home, "base add"):
+        (draft / "decoder").mkdir(parents=True)  # as between two steps of an addition, before its lock is there
+        looks.start()
+        looks.join(1.0)
+        assert looks.is_alive()
+        remove_draft(draft)
+    looks.join()
+    assert found == [[]]
+    draft.mkdir()
+    assert left_drafts(home) == []  # nothing is in it, and it goes with the next addition
+    assert sweep_drafts(home) == 1

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from corpus.errors import EarmarkError, Refused, UsageError
+from corpus.errors import Damaged, EarmarkError, Refused, UsageError
 from corpus.records.base import Kind
 from flows.models import registry
 from flows.models.bring_base import add_base
+from flows.reports.base_table import show_added
 from tests.training.families import family_folder
 from tests.training.tiny import tiny_asr_folder
 from tests.training.tiny_intent import tiny_intent
@@ -180,3 +181,32 @@ def test_facts_that_are_nested_without_end_are_not_believed(tmp_path: Path):
 def test_a_home_folder_of_nobody_is_named(tmp_path: Path):
     with pytest.raises(UsageError, match=r"~nosuchuser/x: .*the whole path"):
         add_base(tmp_path / "home", "~nosuchuser/x")
+
+
+def test_a_name_of_the_catalogue_is_that_of_its_own_model(tmp_path: Path):
+    home = tmp_path / "home"
+    for folder in (tiny_asr_folder(tmp_path / "tiny-en"), family_folder("whisper", tmp_path / "small")):
+        with pytest.raises(UsageError, match=r"tiny-en: in the catalogue .* whisper with 37\.8 .* give another --name"):
+            add_base(home, str(folder), name="tiny-en")
+    with pytest.raises(UsageError, match="minilm: in the catalogue"):
+        add_base(home, str(tmp_path / "tiny-en"), name="minilm")
+    assert list(registry.added_bases(home).iterdir()) == []
+
+
+def test_the_same_weights_under_another_name_are_said_to_be_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    home, folder = tmp_path / "home", tiny_asr_folder(tmp_path / "theirs")
+    assert add_base(home, str(folder), name="one").same_weights == ()
+    added = add_base(home, str(folder), name="two")
+    assert (added.same_weights, added.to_json()["same_weights"]) == (("one",), ["one"])
+    show_added(added)
+    assert "these weights are already here as one\n" in capsys.readouterr().out
+    assert add_base(home, str(registry.BASES / "intent"), name="own").same_weights == ("embedded",)
+
+
+@pytest.mark.parametrize(("value", "said"), [(-1e-3, "greater than 0"), (1e30, "less than or equal"), (0.0, "greater")])
+def test_absurd_safe_values_name_the_file_and_the_key(tmp_path: Path, value: float, said: str):
+    folder, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
+    facts = add_base(home, str(folder)).facts
+    write_facts(facts.model_copy(update={"safe": {"loop.learning_rate": value}}), folder)
+    with pytest.raises(Damaged, match=rf"theirs/{FILE}: safe\.loop\.learning_rate is .*{said}.*correct that key"):
+        add_base(home, str(folder), name="two")

@@ -14,6 +14,8 @@ from flows.models import registry
 from flows.models.model_check import check_base, check_model
 from tests.training.families import FAMILIES, family_folder
 from tests.training.tiny import tiny_asr_folder
+from tests.training.tiny_intent import tiny_intent
+from training.intent.model import save_intent
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -30,7 +32,9 @@ def test_the_bases_that_come_with_earmark_pass(kind):
 
 
 def test_a_model_of_the_other_kind_is_refused_in_one_line():
-    with pytest.raises(UsageError, match="none that earmark can use as intent") as refused:
+    with pytest.raises(
+        UsageError, match=r"can use as intent: by its configuration \(parakeet_ctc\) it is of asr"
+    ) as refused:
         check_model(registry.BASES / "asr", "intent")
     assert "\n" not in str(refused.value)
 
@@ -62,4 +66,32 @@ def test_a_model_that_can_t_spell_what_labels_say_can_t_be_fine_tuned(tmp_path: 
     (folder / "vocab.json").write_text(json.dumps(upper))
     check_model(folder, "asr")  # it transcribes
     with pytest.raises(UsageError, match="lower case"):
+        check_base(folder, "asr")
+
+
+@pytest.mark.parametrize("how", ["zero", "equal", "deaf"])
+@pytest.mark.parametrize("name", ["whisper", "parakeet", "intent"])
+def test_weights_that_say_the_same_for_any_input_are_refused(name: str, how: str, tmp_path: Path):
+    if name == "intent":
+        save_intent(tiny_intent(), tmp_path / "intent")
+        folder = tmp_path / "intent"
+    else:
+        folder = family_folder(name, tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    for key, each in weights.items():
+        if how != "deaf" or "encoder" in key:
+            weights[key] = np.full_like(each, 0.01 if how == "equal" else 0.0)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    said = "gives the same for any text" if name == "intent" else "gives the same for any sound"
+    with pytest.raises(UsageError, match=said):
+        check_base(folder, "intent" if name == "intent" else "asr")
+
+
+def test_a_whisper_without_numbers_is_refused(tmp_path: Path):
+    folder = family_folder("whisper", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    for key, each in weights.items():
+        weights[key] = np.full_like(each, np.nan)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match=r"not finite|any sound"):
         check_base(folder, "asr")

@@ -89,6 +89,19 @@ def test_nothing_changes_where_the_file_can_t_or_there_is_no_such_base(tmp_path:
     assert [each.in_use for each in bases_of(settings)] == [False] * len(bases_of(settings))
 
 
+def test_another_kind_than_that_of_the_base_is_refused_and_both_are_named(tmp_path: Path):
+    settings = load_settings(None, [f"corpus.home={tmp_path / 'home'}"])
+    add_base(settings.home, str(tiny_asr_folder(tmp_path / "theirs")))
+    corpus = open_corpus(settings.corpus)
+    try:
+        with pytest.raises(UsageError, match="base theirs is of asr, and --kind says intent; leave --kind out"):
+            use_named_base(corpus, settings.home, settings.models, settings.tracking, "theirs", "intent", None)
+    finally:
+        corpus.close()
+    with pytest.raises(UsageError, match=r"theirs is none that earmark can use as intent: .* it is of asr"):
+        add_base(settings.home, str(tmp_path / "theirs"), kind="intent")
+
+
 @pytest.mark.slow
 def test_the_commands_in_order(tmp_path: Path):
     folder, config = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "earmark.yaml"

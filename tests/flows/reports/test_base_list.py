@@ -9,6 +9,7 @@ import pytest
 from corpus.errors import UsageError
 from corpus.handle import open_corpus
 from flows.models.bring_base import add_base
+from flows.models.use_base import use_named_base
 from flows.reports.base_list import base_named, bases_of
 from flows.reports.base_table import show_base, show_bases
 from flows.runtime.settings import Settings, load_settings
@@ -47,3 +48,30 @@ def test_a_damaged_base_is_listed_and_shown_with_the_remedy(
     assert {each.facts.name for each in bases_of(settings) if each.added} == {"embedded", "twin"}
     with pytest.raises(UsageError, match=r"there is no base twn; there are .*twin"):
         base_named(settings, "twn")
+
+
+@pytest.mark.parametrize("lost", [("config.json",), ("config.json", FILE)])
+@pytest.mark.parametrize("is_used", [False, True])
+def test_a_damaged_speech_base_without_its_configuration_stays_one(
+    settings: Settings, lost: tuple[str, ...], is_used: bool
+):
+    if is_used:
+        corpus = open_corpus(settings.corpus)
+        try:
+            use_named_base(corpus, settings.home, settings.models, settings.tracking, "twin", None, None)
+        finally:
+            corpus.close()
+        (settings.home / "bases" / "twin" / "processor_config.json").unlink(missing_ok=True)
+    for name in lost:
+        (settings.home / "bases" / "twin" / name).unlink()
+    (found,) = base_named(settings, "twin")
+    assert (found.facts.kind, found.damaged, found.to_json()["damaged"]) == ("asr", True, True)
+    assert "earmark base add FOLDER --name twin" in found.note
+
+
+def test_a_file_that_is_not_the_one_that_was_added_marks_a_base_as_damaged(settings: Settings):
+    with (settings.home / "bases" / "twin" / "tokenizer_config.json").open("a") as file:
+        file.write("\n")
+    (found,) = base_named(settings, "twin")
+    assert found.damaged
+    assert "its files are not those that were added" in found.note

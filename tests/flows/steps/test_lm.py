@@ -10,18 +10,25 @@ from corpus.errors import SettingsError, UsageError
 from corpus.storage import database
 from corpus.storage import records_schema as schema
 from flows.models import registry
+from flows.models.bring_base import add_base
 from flows.models.eval_set import snapshot_and_account
+from flows.models.use_base import use_named_base
+from flows.reports.base_list import base_named
+from flows.reports.base_table import show_base
+from flows.reports.lineage import version_lineage
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings, load_settings
 from flows.steps import lm
 from flows.steps.training_examples import asr_examples
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
+from tests.training.families import family_folder
 from training.asr.arpa import read_arpa, words_of
 from training.asr.beam_files import read_decoder
 from training.asr.beam_weights import LM_WEIGHTS
 from training.asr.loading import load_asr
 from training.loop.model_files import weights_digest
+from training.tracking.version_files import folder_digest
 
 pytest.importorskip("flashlight.lib.text")
 
@@ -115,3 +122,34 @@ def test_dev_rows_choose_the_weights_and_no_label_is_part_of_it(lived: tuple[Set
     known = words_of(read_arpa(decoder.arpa, "lm"))
     assert known == ["alarm", "an", "for", "jazz", "play", "set", "seven", "some"]
     assert {word for each in dev for word in each.text.split()} - set(known)
+
+
+def test_the_facts_on_the_base_go_with_it_and_say_what_it_was_made_from(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with opened(settings, create=True) as corpus:
+        report = lm.build_base(corpus, settings, tmp_path / "out")
+        added = add_base(settings.home, str(tmp_path / "out"))
+        facts = added.facts
+        digest = folder_digest(registry.BASES / "asr")[:12]
+        assert (facts.licence, facts.languages, facts.source) == ("Apache-2.0", ("en",), "embedded")
+        assert (facts.made_from, added.same_weights) == (f"embedded ({digest})", ("embedded",))
+        assert facts.decoder == f"11 words, 1 phrases, language model {report.digest[:12]}"
+        use_named_base(corpus, settings.home, settings.models, settings.tracking, "out", None, None)
+        version = registry.by_name(corpus, "asr", "base")
+        found = version_lineage(corpus, settings.home, settings.tracking, version).base_facts
+        assert found is not None
+        assert f"out, from embedded, Apache-2.0, made by earmark lm build from embedded ({digest})" in found
+        assert facts.decoder in found
+    assert [each.facts.name for each in base_named(settings, "embedded")] == ["embedded", "embedded"]
+    show_base(base_named(settings, "out"))
+    said = capsys.readouterr().out
+    assert f"embedded ({digest})" in said
+    assert facts.decoder in said
+
+
+def test_a_base_that_takes_no_beam_is_refused_before_anything_is_asked_for(tmp_path: Path):
+    whisper = family_folder("whisper", tmp_path)
+    settings = load_settings(None, [f"corpus.home={tmp_path / 'home'}", f"models.asr={whisper}"])
+    with opened(settings, create=True) as corpus, pytest.raises(UsageError, match="is a whisper, which takes no beam"):
+        lm.build_base(corpus, settings, tmp_path / "out")
