@@ -55,7 +55,13 @@ def unnamed(folder: Path) -> Path:
 
 
 def remove_draft(draft: Path) -> None:
-    """Remove a draft, its lock last, so that what is not gone yet is never one that nobody fills."""
+    """Remove a draft, its lock last, so that what is not gone yet is never one that nobody fills.
+
+    Of a link to a folder elsewhere the link goes alone.
+    """
+    if draft.is_symlink():
+        draft.unlink()
+        return
     for path in draft.iterdir() if draft.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -93,7 +99,7 @@ def sweep_drafts(home: Path) -> int:
 def _sweep(home: Path) -> int:
     left, place = _left(home), registry.added_bases(home)
     for draft in left:
-        shutil.rmtree(draft, ignore_errors=True)
+        remove_draft(draft)
     for former in place.glob(f"{FORMER}*"):
         put_back(place / former.name.removeprefix(FORMER))
     return len(left)

@@ -41,6 +41,8 @@ def remove_base(
 ) -> RemovedBase:
     """Remove a base that was added from the home, with all its files; or say what would be removed.
 
+    Where the home has a link to a folder elsewhere, the link goes and the folder stays.
+
     Args:
         corpus: the handle; None where the home has no records yet.
         home: EARMARK_HOME.
@@ -57,9 +59,8 @@ def remove_base(
     _refuse_named(models, name, folder)
     if corpus is not None:
         _refuse_made_from(corpus, name, folder)
-    sizes = {
-        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    held = [] if folder.is_symlink() else sorted(folder.rglob("*"))  # of a link the link goes alone
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in held if path.is_file()}
     files = {path: round(size / 1e6, 2) for path, size in sizes.items()}
     if not dry_run:
         with hold_bases(home, "base remove"):

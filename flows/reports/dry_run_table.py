@@ -42,9 +42,8 @@ def _scoring_lines(document: Mapping[str, Any]) -> dict[str, int | str]:
         seconds = document.get("scoring_seconds")
         lines["time"] = _time(seconds)
         if document.get("scoring_by") == "evaluations":
-            lines["time"] = (
-                f"{_time(seconds)} or longer, as the last evaluation took; nothing was timed when it was scored"
-            )
+            least = "some seconds" if seconds is not None and seconds < 10 else _time(seconds)
+            lines["time"] = f"{least} or longer, as the last evaluation took; nothing was timed when it was scored"
     others = {night: rows for night, rows in document["inbox"]["nights"].items() if night != document["night"]}
     if others:
         lines["rows of other nights"] = f"{console.cell(others)}; earmark nightly --night NIGHT samples from them"

@@ -7,12 +7,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+import sqlalchemy as sa
+
 from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.records.base import Role
 from corpus.records.models import ModelVersion, SnapshotRow
 from corpus.storage import operation_ids
 from corpus.tables import draw_temperatures, snapshots
+from corpus.tables import models as store
 from corpus.tables.draw_temperatures import StoredTemperature
 from flows.models import registry
 from flows.models.eval_set import current_snapshot
@@ -52,18 +55,22 @@ def score_settings(corpus: Corpus, settings: SettingsOfDraws, version: ModelVers
 
 
 def _temperature(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersion) -> DrawTemperature:
-    """Return the temperature that was found for a version, or find and store it where labels are enough by now."""
+    """Return the temperature that was found for a version, or find and store it where labels are enough by now.
+
+    Until then a version that learned here has that of its base, if one was found.
+    """
     from training.asr.draw_temperature import FEWEST_CLIPS, MOST_CLIPS, UNCALIBRATED, DrawTemperature, calibrate_draws
 
     with corpus.read() as conn:
-        stored = draw_temperatures.stored(conn, version.version)
+        stored, of_base = draw_temperatures.stored(conn, version.version), _of_its_base(conn, version)
     if stored is not None and stored.value is not None:
         return DrawTemperature(stored.value, stored.clips, stored.wrong, stored.expected)
+    until = DrawTemperature(of_base or UNCALIBRATED, 0, known=of_base is not None)
     rows = _rows(corpus, settings, version)[:MOST_CLIPS]
     if len(rows) < FEWEST_CLIPS:
-        return DrawTemperature(UNCALIBRATED, len(rows), known=False)
+        return replace(until, clips=len(rows))
     if stored is not None and len(rows) <= stored.clips:
-        return DrawTemperature(UNCALIBRATED, stored.clips, stored.wrong, known=False)
+        return replace(until, clips=stored.clips, wrong=stored.wrong)
     clips = [(each.utterance_id, each.samples, each.text, each.locale) for each in asr_examples(corpus, rows)]
     asr = registry.load_asr(settings.home, version)
     with decodings(f"asr/{version.version}") as on_draws:
@@ -71,7 +78,16 @@ def _temperature(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersio
     assert found is not None
     if found.wrong is not None:
         _store(corpus, settings, version, replace(found, clips=len(rows)))
-    return found
+    return found if found.expected is not None else replace(until, clips=found.clips, wrong=found.wrong)
+
+
+def _of_its_base(conn: sa.Connection, version: ModelVersion) -> float | None:
+    """Return the temperature that was found for the base from which a version learned; None where none was."""
+    if version.origin != "learned":
+        return None
+    bases = [each for each in store.versions(conn, "asr") if each.origin == "base" and each.base == version.base]
+    found = [draw_temperatures.stored(conn, each.version) for each in bases]
+    return next((each.value for each in found if each is not None and each.value is not None), None)
 
 
 def _rows(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersion) -> list[SnapshotRow]:
@@ -114,7 +130,7 @@ def draws_line(name: str, draws: DrawTemperature, labelled: str) -> str:
         draws: the temperature.
         labelled: what the labelled clips are called, such as `dev clip`.
     """
-    from training.asr.draw_temperature import FEWEST_CLIPS, FEWEST_ERRORS
+    from training.asr.draw_temperature import FEWEST_CLIPS, FEWEST_ERRORS, MOST_CLIPS
 
     at = f"{name}: alternative texts are drawn at temperature {draws.value:g}"
     clips = f"{draws.clips} {labelled}{'s' if draws.clips != 1 else ''}"
@@ -124,6 +140,8 @@ def draws_line(name: str, draws: DrawTemperature, labelled: str) -> str:
     if draws.wrong is None:
         return f"{at}{origin}: there are {clips}, {FEWEST_CLIPS} can find one"
     wrong = f"{draws.wrong} wrong word{'s' if draws.wrong != 1 else ''}"
+    if draws.clips >= MOST_CLIPS:
+        return f"{at}{origin}: it stays so, as {clips} with {wrong} are too right to find another"
     return f"{at}{origin}: there are {wrong} in {clips}, {FEWEST_ERRORS} can find one"
 
 

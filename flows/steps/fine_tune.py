@@ -51,7 +51,8 @@ class Training(Result):
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
-        draw_temperature: at which the texts of a seq2seq model are drawn; None for a CTC model.
+        draw_temperature: at which the texts of a seq2seq model are drawn; None for a CTC model, and where labels were
+            too few to find it.
         learning_rate: peak learning rate that it ended with; of the encoder for an intent model; None in the results of
             older versions.
         rate_halved: True where its first epoch made dev worse than the base, and it started again at half the rate;
@@ -323,7 +324,7 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
         lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
         language_model=made.decoder.digest() if made.decoder is not None else None,
-        draw_temperature=made.draws.value if made.draws is not None else None,
+        draw_temperature=made.draws.value if made.draws is not None and made.draws.known else None,
         learning_rate=rate * made.rate_factor,
         rate_halved=made.rate_factor < 1 or None,
         best_epoch=made.best_epoch,

@@ -121,9 +121,8 @@ def _measured(
         standing = {store.alias(conn, kind, "champion"), store.base_of_home(conn, kind)} - {None}
     count = 1 + len(standing) if due else 0
     training = trained.seconds * account.train / trained.labels if trained and trained.labels and trains else None
-    transcribing = (
-        count if kind == "asr" else 1
-    )  # intent versions read the same transcripts, which take nearly all of it
+    # intent versions read the same transcripts, which take nearly all of it
+    transcribing = count if kind == "asr" else 1
     judging = judged.seconds / judged.rows * rows * transcribing if judged and due else None
     return RetrainPreview(
         kind=kind,

@@ -52,8 +52,11 @@ def note_window_of_version(settings: SettingsOfDraws, version: ModelVersion) -> 
     except EarmarkError:  # a server that is away for a moment ends no scoring
         return
     if logged is not None and (both := _other_windows(asr, json.loads(logged), works)):
-        learned = f"asr/{version.version} learned in {_window(both[0], True)}"
-        progress.note(f"{learned}, but works in {_window(both[1], False)}; set both alike")
+        learns = json.loads(logged)
+        progress.note(
+            f"asr/{version.version} learned in a window of {both[0]:g} s, but works in {_window(both[1], False)}; "
+            f"set that to {'null' if learns is None else f'{learns:g}'}"
+        )
 
 
 def _other_windows(asr: AsrModel, learns: float | None, works: float | None) -> tuple[float, float] | None:

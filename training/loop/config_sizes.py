@@ -28,6 +28,9 @@ SIDES: Final = frozenset(
 )
 """Sizes that no side of any tensor falls below."""
 
+LABELS: Final = frozenset({"label2id", "id2label"})
+"""Names that a model's owner gave, such as `dim`: no sizes."""
+
 MORE: Final = 3
 """How many times the weights of its files a model may have: tied ones are stored once, and new heads not at all."""
 
@@ -93,5 +96,5 @@ def _numbers(path: Path) -> Iterator[tuple[str, int]]:
         for key, value in part.items() if isinstance(part, dict) else ():
             if isinstance(value, int) and not isinstance(value, bool):
                 yield str(key), value
-            elif isinstance(value, dict):
+            elif isinstance(value, dict) and key not in LABELS:
                 left.append(value)

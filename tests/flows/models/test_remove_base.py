@@ -8,7 +8,9 @@ import pytest
 
 from corpus.errors import HomeBusy, Refused, UsageError
 from corpus.handle import open_corpus
+from corpus.storage.durable_write import TEMPORARY
 from flows.models import registry
+from flows.models.base_drafts import sweep_drafts
 from flows.models.bring_base import add_base
 from flows.models.remove_base import remove_base
 from flows.models.use_base import use_named_base
@@ -42,6 +44,18 @@ def test_all_files_of_a_base_go_and_a_dry_run_lists_them(tmp_path: Path, capsys:
             remove_base(None, home, NONE, name)
     with pytest.raises(UsageError, match="comes with earmark"):
         remove_base(None, home, NONE, "embedded")
+
+
+def test_of_a_link_the_link_goes_and_the_folder_stays(tmp_path: Path):
+    home, theirs = tmp_path / "home", tiny_asr_folder(tmp_path / "theirs")
+    files = sorted(path.name for path in theirs.iterdir())
+    registry.added_bases(home).mkdir(parents=True)
+    (registry.added_bases(home) / "linked").symlink_to(theirs)
+    assert remove_base(None, home, NONE, "linked").files == {}
+    assert (names_in(home), sorted(path.name for path in theirs.iterdir())) == ([], files)
+    (registry.added_bases(home) / f"{TEMPORARY}draft").symlink_to(theirs)
+    assert sweep_drafts(home) == 1
+    assert (names_in(home), sorted(path.name for path in theirs.iterdir())) == ([], files)
 
 
 @pytest.mark.parametrize("given", ["theirs", "{home}/bases/theirs"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from corpus.records.models import SnapshotRow
+from corpus.records.models import ModelVersion, SnapshotRow
 from corpus.tables import draw_temperatures
 from flows.models import registry
 from flows.models.eval_set import current_snapshot
@@ -110,7 +111,8 @@ def test_too_few_wrong_words_are_counted_again_once_there_are_more_clips(
     for _ in range(2):
         value, (line,), _ = temperature(settings)
         assert value == UNCALIBRATED
-        assert line.endswith(f"wrong words in {CLIPS} labelled clips, 100000 can find one")
+        assert line.endswith(" wrong words are too right to find another")
+        assert f"it stays so, as {CLIPS} labelled clips with " in line
     assert len(read) == 1
     monkeypatch.setattr(search, "MOST_CLIPS", CLIPS + 1)
     monkeypatch.setattr(search, "FEWEST_ERRORS", 1)
@@ -121,6 +123,21 @@ def test_too_few_wrong_words_are_counted_again_once_there_are_more_clips(
     assert stored is not None
     assert stored.value is not None
     assert stored.clips == CLIPS + 1
+
+
+def test_a_version_without_one_has_that_of_its_base_until_one_is_found(
+    settings: Settings, read: list[list[SnapshotRow]], monkeypatch: pytest.MonkeyPatch
+):
+    value = temperature(settings)[0]
+    monkeypatch.setattr(search, "FEWEST_CLIPS", 100_000)
+    with opened(settings) as corpus:
+        base = registry.champion(corpus, "asr")
+        of_others = ModelVersion("asr", "3", base.run_id, "", "f" * 64, "1", base.model_uri)
+        learned = replace(of_others, version="2", snapshot_id="snapshot", base=base.base)
+        monkeypatch.setattr(step, "_rows", lambda *_: [])
+        assert score_settings(corpus, settings, learned).transcribe.temperature == value
+        assert score_settings(corpus, settings, of_others).transcribe.temperature == UNCALIBRATED
+    assert len(read) == 1
 
 
 def test_a_temperature_of_the_settings_or_of_the_model_is_left_alone(
@@ -148,6 +165,10 @@ def test_a_temperature_of_the_settings_or_of_the_model_is_left_alone(
         (
             DrawTemperature(0.527, 34, 1),
             "0.527, that of the model it started from: there are 1 wrong word in 34 dev clips, 10 can find one",
+        ),
+        (
+            DrawTemperature(0.7, 40, 7, known=False),
+            "0.7: it stays so, as 40 dev clips with 7 wrong words are too right to find another",
         ),
     ],
 )

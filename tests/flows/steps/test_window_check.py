@@ -53,10 +53,7 @@ def test_a_scoring_says_so_of_a_version_that_learned_in_another_window(whisper: 
     run_id = start_run(tracking, RunFacts(operation_id="retrain/1", name="two", kind="asr", config=config))
     learned = ModelVersion("asr", "2", run_id, "snapshot", base.base, "1", base.model_uri)
     without = ModelVersion("asr", "3", "gone", "snapshot", base.base, "1", base.model_uri)
-    line = (
-        "asr/2 learned in a window of 1.5 s (asr.loop.window), but works in a window of 2 s "
-        "(score.transcribe.window); set both alike"
-    )
+    line = "asr/2 learned in a window of 1.5 s, but works in a window of 2 s (score.transcribe.window); set that to 1.5"
     alike = settings_of(tmp_path, f"models.asr={whisper}", "score.transcribe.window=1.5")
     assert notes(settings, learned) == [line]
     assert notes(alike, learned) == notes(alike, base) == notes(settings, without) == []

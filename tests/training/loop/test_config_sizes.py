@@ -79,3 +79,11 @@ def test_the_bases_that_come_with_earmark_pass(kind: str, tmp_path: Path):
     (folder / "config.json").write_text('{"vocab_size": 1000000}')
     with pytest.raises(Damaged, match=r"vocab_size is 1000000 in config\.json, and the files of its weights have no"):
         check_folder(folder)
+
+
+def test_a_label_that_is_called_like_a_size_is_none(tmp_path: Path):
+    folder = folder_of("parakeet", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["label2id"] = {"dim": 0, "more_layers": 1_000_000}
+    (folder / "config.json").write_text(json.dumps(config))
+    check_folder(folder)
