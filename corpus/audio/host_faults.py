@@ -46,7 +46,7 @@ def is_host_fault(error: OSError) -> bool:
 
 def host_fault(error: OSError | MemoryError) -> str:
     """Return what the machine lacks and what to do, in one line without a path."""
-    number = error.errno if isinstance(error, OSError) else errno.ENOMEM
+    number = (error.errno or 0) if isinstance(error, OSError) else errno.ENOMEM
     what = os.strerror(number) if number else type(error).__name__
     name = f" ({errno.errorcode[number]})" if number in errno.errorcode else ""
     return (
