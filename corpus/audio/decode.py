@@ -12,23 +12,37 @@ from __future__ import annotations
 import io
 import stat
 from pathlib import Path
-from typing import Final
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from corpus.audio import flac, mp3, ogg, wav
+from corpus.audio.channels import to_mono
+from corpus.audio.host_faults import refusal_of
+from corpus.audio.id3 import end_of_tags
 from corpus.audio.limits import AudioSettings, check_header, check_length, most_frames
 from corpus.audio.resample import to_16k
 from corpus.errors import AudioRefused
 from corpus.records.base import Floats
 
-_FULL_SCALE: Final = 0.999
 _CODECS: Final = {
     "FLAC": ("PCM_S8", "PCM_16", "PCM_24"),
     "OGG": ("VORBIS", "OPUS"),
     "MP3": ("MPEG_LAYER_III",),
 }
 _STREAMS: Final = {"FLAC": flac.stream, "OGG": ogg.stream, "MP3": mp3.stream}
+
+
+class Decoded(NamedTuple):
+    """A decoded recording.
+
+    Attributes:
+        samples: (n,) float32 mono at 16 kHz, finite.
+        rate: the original sample rate [Hz].
+        one_channel: its channels cancel, and these are the samples of the loudest one.
+    """
+
+    samples: Floats
+    rate: int
+    one_channel: bool
 
 
 def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
@@ -42,24 +56,39 @@ def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
         (n,) float32 mono samples at 16 kHz, finite; the original rate [Hz].
 
     Raises:
+        AudioRefused, HostFault: as `decoded` and `read_bytes`.
+    """
+    found = decoded(read_bytes(source, settings) if isinstance(source, Path) else source, settings)
+    return found.samples, found.rate
+
+
+def decoded(data: bytes, settings: AudioSettings) -> Decoded:
+    """Return the recording in the bytes of a WAV, FLAC, Ogg (Vorbis, Opus) or MP3 file.
+
+    Args:
+        data: the file; ID3v2 tags may stand before it, whatever its container.
+        settings: which recordings are accepted.
+
+    Raises:
         AudioRefused: with a reason of `corpus.audio.limits.REMEDIES`; the message holds numbers, never a path.
     """
-    data = read_bytes(source, settings) if isinstance(source, Path) else source
     if len(data) > settings.max_bytes:
         raise AudioRefused("too_large", f"the file has more than {settings.max_bytes} bytes")
     if not data:
         raise AudioRefused("empty", "the file is empty")
+    data = _untagged(data)
     samples, rate = wav.samples(data, settings) if data[:4] in wav.MAGIC else _compressed(data, settings)
     check_length(len(samples), rate, settings)
-    mono = _checked_mono(samples, settings)
-    return to_16k(mono, rate), rate
+    mono, one_channel = to_mono(samples, settings)
+    return Decoded(to_16k(mono, rate), rate, one_channel)
 
 
 def read_bytes(path: Path, settings: AudioSettings) -> bytes:
     """Return the bytes of a regular file of at most `max_bytes`.
 
     Raises:
-        AudioRefused: `missing_file`, `unreadable` (no permission, or a folder, pipe or device), or `too_large`.
+        AudioRefused: `missing_file`, `no_permission`, `unreadable` (a folder, pipe or device), or `too_large`.
+        HostFault: the machine can't read it now.
     """
     try:
         status = path.stat()
@@ -69,36 +98,21 @@ def read_bytes(path: Path, settings: AudioSettings) -> bytes:
             raise AudioRefused("too_large", f"the file has {status.st_size} bytes, {settings.max_bytes} are allowed")
         with path.open("rb") as file:
             return file.read(status.st_size)  # a buffer of `max_bytes` would cost as much as decoding
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise AudioRefused("missing_file", "the file is not there") from error
-    except (OSError, ValueError) as error:
-        raise AudioRefused("unreadable", f"the file can't be read ({type(error).__name__})") from error
+    except (OSError, ValueError, MemoryError) as error:
+        raise refusal_of(error) from error
 
 
-def _checked_mono(samples: Floats, settings: AudioSettings) -> Floats:
-    """Return the mean of the channels, (n,) float32, after checks of the samples.
-
-    Args:
-        samples: (n, channels) float32.
-        settings: which recordings are accepted.
+def _untagged(data: bytes) -> bytes:
+    """Return a WAV, FLAC or Ogg file without the ID3v2 tags before it; any other file unchanged.
 
     Raises:
-        AudioRefused: `not_finite`, `clipped` or `silent`.
+        AudioRefused: `truncated`, where the file ends within a tag.
     """
-    peak = float(max(samples.max(), -samples.min()))  # NaN and infinity survive max and min
-    if not np.isfinite(peak):
-        raise AudioRefused("not_finite", "a sample is not a finite number")
-    if peak >= _FULL_SCALE:
-        clipped = float((np.abs(samples) >= _FULL_SCALE).mean(axis=0).max())
-        if clipped > settings.max_clipped:
-            raise AudioRefused("clipped", f"{clipped:.0%} of the samples are at full scale")
-    mono = samples[:, 0]
-    if samples.shape[1] > 1:
-        mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-        peak = float(np.abs(mono).max())
-    if peak < settings.silent_peak:
-        raise AudioRefused("silent", "no sample rises above silence")
-    return np.ascontiguousarray(mono)
+    end = end_of_tags(data)
+    if end > len(data):
+        raise AudioRefused("truncated", "the file ends within its tag")
+    other = data.startswith((*wav.MAGIC, flac.MAGIC, ogg.MAGIC), end)
+    return data[end:] if end and other else data
 
 
 def _container(data: bytes) -> str:

@@ -20,8 +20,9 @@ from typing import Final
 
 from corpus.audio import decode
 from corpus.audio.file_state import file_state
+from corpus.audio.host_faults import host_fault
 from corpus.audio.limits import AudioSettings
-from corpus.errors import AudioRefused
+from corpus.errors import AudioRefused, HostFault
 from corpus.storage.content_codec import encode_audio
 
 _MALLOC_VARIABLES: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
@@ -37,10 +38,12 @@ class Recording:
     Attributes:
         sha256: of the file's bytes, as hex.
         pcm: little-endian PCM16, mono at 16 kHz.
+        one_channel: its channels cancel, and this is the loudest one.
     """
 
     sha256: str
     pcm: bytes
+    one_channel: bool = False
 
 
 def decode_recording(source: Path | bytes, settings: AudioSettings) -> Recording:
@@ -48,15 +51,18 @@ def decode_recording(source: Path | bytes, settings: AudioSettings) -> Recording
 
     Raises:
         AudioRefused: it can't be decoded, or is outside the settings; with the state of a file that was read.
+        HostFault: the machine can't read the file now, or lacks the memory.
     """
     state = file_state(source, settings) if isinstance(source, Path) else None  # first: the file may change meanwhile
     data = decode.read_bytes(source, settings) if isinstance(source, Path) else source
     try:
-        samples, _ = decode.decode(data, settings)
+        found = decode.decoded(data, settings)
     except AudioRefused as refusal:
         refusal.file_state = state
         raise
-    return Recording(hashlib.sha256(data).hexdigest(), encode_audio(samples))
+    except MemoryError as error:
+        raise HostFault(f"it can't be decoded now: {host_fault(error)}") from error
+    return Recording(hashlib.sha256(data).hexdigest(), encode_audio(found.samples), found.one_channel)
 
 
 class Decoder:
@@ -64,7 +70,10 @@ class Decoder:
 
     def __init__(self) -> None:
         environment = os.environ | _MALLOC_VARIABLES | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        self._process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        try:
+            self._process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        except OSError as error:
+            raise HostFault(f"no decoder process can be started: {host_fault(error)}") from error
 
     def __call__(self, paths: Sequence[Path], settings: AudioSettings) -> list[Recording | AudioRefused | None]:
         """Return for each file the recording, the reason for its refusal, or None after an unexpected error.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from corpus.audio import mp3
 from corpus.audio.limits import AudioSettings, check_header, check_length, most_frames
+from corpus.audio.second_recording import check_alone
 from corpus.errors import AudioRefused
 
 MAGIC: Final = b"fLaC"
@@ -28,7 +30,7 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     a stream without a length.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, or a reason of `check_header` or `check_length`.
+        AudioRefused: `unreadable`, `truncated`, `several_recordings`, or a reason of `check_header` or `check_length`.
     """
     if len(data) < 42 or data[4] & 0x7F != 0 or data[5:8] != b"\x00\x00\x22":
         raise AudioRefused("unreadable", "a FLAC file without its stream information")
@@ -38,7 +40,8 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     if claimed:
         check_length(claimed, rate, settings)
     begin = _frames_begin(data)
-    total = _count(data, begin, most_frames(rate, settings))
+    check_alone(data, begin)
+    total, last = _count(data, begin, most_frames(rate, settings))
     if not total and begin < len(data):
         raise AudioRefused("unreadable", "no frame after the header")
     if total < claimed and total:
@@ -46,6 +49,7 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     if claimed and total > claimed:
         raise AudioRefused("unreadable", f"the header promises {claimed} samples, the frames hold more")
     check_length(total, rate, settings)
+    mp3.check_none_begins(data, last)
     counted = (packed & ~_COUNT | total).to_bytes(8, "big")
     return MAGIC + _LAST_STREAMINFO + data[8:18] + counted + data[26:42] + data[begin:]
 
@@ -63,18 +67,22 @@ def _frames_begin(data: bytes) -> int:
     return at
 
 
-def _count(data: bytes, begin: int, most: int) -> int:
-    """Return the number of samples per channel by the frame headers; counting stops above `most`."""
+def _count(data: bytes, begin: int, most: int) -> tuple[int, int]:
+    """Return the number of samples per channel by the frame headers, and where the last one begins its samples.
+
+    Counting stops above `most`.
+    """
     frame = _frame(data, begin)
     if frame is None:
-        return 0
+        return 0, begin
     varying = data[begin + 1] & 1
-    total = frame.block
+    total, last = frame.block, frame.end
     while frame is not None and total <= most:
         number = frame.number + (frame.block if varying else 1)
         frame = _next(data, frame.end, varying, number)
-        total += frame.block if frame is not None else 0
-    return total
+        if frame is not None:
+            total, last = total + frame.block, frame.end
+    return total, last
 
 
 def _next(data: bytes, at: int, varying: int, number: int) -> _Frame | None:

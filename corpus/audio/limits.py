@@ -12,18 +12,21 @@ from corpus.settings import MOST_SECONDS
 
 REMEDIES: Final = {
     "missing_file": "correct the name, or add the file",
+    "no_permission": "let the user that earmark runs as read it",
     "unreadable": "give a whole recording in WAV, FLAC, Ogg or MP3",
     "empty": "record again, or leave the row out",
-    "too_large": "cut the recording, or save it as FLAC",
+    "too_large": "cut the recording, save it as FLAC, or raise ingest.audio.max_bytes",
     "truncated": "copy the file again from its source",
+    "no_length": "write the recording to a file, not to a pipe, or save it again",
+    "several_recordings": "give each recording a file and a row of its own",
     "unsupported_codec": "save it as 16-bit PCM WAV",
-    "too_many_channels": "save one or two channels",
+    "too_many_channels": "save one or two channels, or raise ingest.audio.max_channels",
     "bad_rate": "save it at a usual rate, such as 16000 Hz",
-    "too_short": "leave the row out",
-    "too_long": "cut the recording",
+    "too_short": "leave the row out, or lower ingest.audio.min_duration",
+    "too_long": "cut the recording, or raise ingest.audio.max_duration",
     "not_finite": "save it as 16-bit PCM WAV",
-    "clipped": "lower the gain of the microphone",
-    "silent": "leave the row out, or check the microphone",
+    "clipped": "lower the gain of the microphone, or raise ingest.audio.max_clipped",
+    "silent": "leave the row out, check the microphone, or lower ingest.audio.silent_peak",
 }
 """Every reason of `AudioRefused`, and what to do about it."""
 
@@ -35,10 +38,11 @@ class AudioSettings(BaseModel):
         min_duration: Shortest clip that is accepted [s].
         max_duration: Longest clip that is accepted [s].
         max_bytes: Largest file as it arrives [bytes].
-        max_channels: A recording with more channels is refused; two channels are averaged.
+        max_channels: A recording with more channels is refused; two channels are averaged, or the louder one is
+            taken where they cancel.
         min_rate: Lowest sample rate that is accepted [Hz].
         max_rate: Highest sample rate that is accepted [Hz].
-        silent_peak: A clip whose samples all stay below this is silence (full scale is 1).
+        silent_peak: A clip whose samples all stay within this of their mean is silence (full scale is 1).
         max_clipped: Largest share of samples at full scale.
     """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final, NamedTuple
 
+from corpus.audio.id3 import end_of_tags
 from corpus.audio.limits import AudioSettings, check_header, check_length, most_frames
+from corpus.audio.second_recording import check_alone
 from corpus.errors import AudioRefused
 
 _RATES: Final = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
@@ -13,8 +16,12 @@ _BITRATES: Final = {  # [kbit/s], of version 1 and of versions 2 and 2.5
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+_INFORMATION: Final = (b"Xing", b"Info")
 _SLACK: Final = 8  # frames; encoders pad both ends, and the length is checked again after decoding
-_TAGS: Final = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
+_BLANKS: Final = re.compile(rb"[\x00 \t\r\n]*")
+_LYRICS_END: Final = re.compile(rb"LYRICS(?:200|END)")
+_SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+_SURE: Final = 3  # frames of one kind in a row; one alone, of four bytes, may occur in other data
 
 
 class _Frame(NamedTuple):
@@ -40,9 +47,9 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     the encoder wrote an information frame (nearly all do): a bare stream of frames has no length.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, or a reason of `check_header` or `check_length`.
+        AudioRefused: `unreadable`, `truncated`, `several_recordings`, or a reason of `check_header` or `check_length`.
     """
-    begin = _frames_begin(data)
+    begin = end_of_tags(data)
     first = _frame(data, begin)
     if first is None:
         no_data = begin >= len(data)
@@ -57,21 +64,11 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     if promised and count < promised - 1:  # some encoders count the information frame
         raise AudioRefused("truncated", f"the header promises {promised} frames, the file has {count}")
     if promised and promised < count:
-        raise AudioRefused("unreadable", f"the header promises {promised} frames, the file has {count}")
+        further = any(name in data[after:end] for name in _INFORMATION)  # the frame with which another file began
+        reason = "several_recordings" if further else "unreadable"
+        raise AudioRefused(reason, f"the header promises {promised} frames, the file has {count}")
     head = data[begin:after] if promised else _information(data[begin : begin + 4], first, count)
     return head + data[after:end]
-
-
-def _frames_begin(data: bytes) -> int:
-    at = 0
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
-        size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
-    while data[at : at + 1] == b"\x00":  # some tagging tools reserve space
-        at += 1
-    return at
 
 
 def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
@@ -80,17 +77,75 @@ def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
     while at < len(data) and count <= most:
         frame = _frame(data, at)
         if frame is None or frame.kind != first.kind or frame.channels != first.channels:
-            rest = data[at : at + 11]
-            if rest.startswith(_TAGS) or data.count(0, at) == len(data) - at:
-                break
-            if len(data) - at < 4:
-                raise AudioRefused("truncated", "the file ends within a frame")
-            raise AudioRefused("unreadable", "there is other data between the frames")
+            _check_rest(data, at)
+            break
         if at + frame.size > len(data):
             raise AudioRefused("truncated", "the file ends within a frame")
         at += frame.size
         count += 1
     return count, at
+
+
+def _check_rest(data: bytes, at: int) -> None:
+    """Check that only tags, white space and zeros follow the frames, which end at `at`."""
+    check_alone(data, at)
+    end, tags = _after_tags(data, at)
+    if begins(data, end):
+        raise AudioRefused("several_recordings", "further frames follow the end of the recording")
+    if end >= len(data) or tags:
+        return
+    if len(data) - at < 4:
+        raise AudioRefused("truncated", "the file ends within a frame")
+    raise AudioRefused("unreadable", "there is other data between the frames")
+
+
+def _after_tags(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the tags, white space and zeros from `at` on end, and the number of tags."""
+    tags = 0
+    while True:
+        at = _blanks_end(data, at)
+        if data.startswith(b"TAG", at):
+            at += 227 if data.startswith(b"TAG+", at) else 128
+        elif data.startswith(b"ID3", at):
+            at = max(at + 3, end_of_tags(data, at))
+        elif data.startswith(b"3DI", at):
+            at += 10
+        elif data.startswith(b"APETAGEX", at):
+            size, flags = struct.unpack_from("<I4xI", data.ljust(at + 24, b"\x00"), at + 12)
+            at += 32 + (size if flags >> 29 & 1 else 0)  # after a footer alone, its items are behind already
+        elif data.startswith(b"LYRICSBEGIN", at):
+            end = _LYRICS_END.search(data, at)
+            at = end.end() if end else len(data)
+        else:
+            return at, tags
+        tags += 1
+
+
+def _blanks_end(data: bytes, at: int) -> int:
+    blanks = _BLANKS.match(data, at)
+    return blanks.end() if blanks else at
+
+
+def begins(data: bytes, at: int) -> bool:
+    """Return whether an MP3 begins at `at`: several frames of one kind in a row."""
+    kinds = set()
+    for _ in range(_SURE):
+        frame = _frame(data, at)
+        if frame is None:
+            return False
+        kinds.add((frame.kind, frame.channels))
+        at += frame.size
+    return len(kinds) == 1
+
+
+def check_none_begins(data: bytes, begin: int) -> None:
+    """Check that no MP3 begins anywhere from `begin` on.
+
+    Raises:
+        AudioRefused: `several_recordings`.
+    """
+    if any(begins(data, found.start()) for found in _SYNC.finditer(data, begin)):
+        raise AudioRefused("several_recordings", "an MP3 follows the end of the recording")
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
@@ -116,7 +171,7 @@ def _side_bytes(frame: _Frame) -> int:
 def _promised(data: bytes, frame: _Frame) -> int | None:
     """Return the number of frames that an information frame gives: 0 for none, None where this is no such frame."""
     for at in {_side_bytes(frame), _side_bytes(frame) + 2 * frame.checked}:
-        if data[at : at + 4] in (b"Xing", b"Info") and at + 12 <= len(data):
+        if data[at : at + 4] in _INFORMATION and at + 12 <= len(data):
             flags, count = struct.unpack_from(">II", data, at + 4)
             return count if flags & 1 else 0
     return None

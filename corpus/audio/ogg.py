@@ -6,7 +6,9 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
+from corpus.audio import mp3
 from corpus.audio.limits import AudioSettings, check_header
+from corpus.audio.second_recording import check_alone
 from corpus.errors import AudioRefused
 
 MAGIC: Final = b"OggS"
@@ -31,7 +33,8 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     Without that mark a complete file looks like one that was cut between two pages, so a file without it is refused.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, `empty`, `unsupported_codec`, or a reason of `check_header`.
+        AudioRefused: `unreadable`, `truncated`, `empty`, `unsupported_codec`, `several_recordings`, or a reason of
+            `check_header`.
     """
     page = _page(data, 0)
     skipped = _check_first_packet(data[page.body : page.end], settings)
@@ -46,8 +49,10 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
             raise AudioRefused("unreadable", "a page is missing or repeated")
         granule = max(granule, page.granule)
         count += 1
+    check_alone(data, page.end)
     if data.startswith(MAGIC, page.end):
         raise AudioRefused("unsupported_codec", "several streams in one Ogg file")
+    mp3.check_none_begins(data, page.end)
     if granule <= skipped:
         raise AudioRefused("empty", "a header without samples")
     return data[: page.end]

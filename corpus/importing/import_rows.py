@@ -18,16 +18,17 @@ from typing import Any, Final
 
 from corpus.audio.decoder_process import Recording, decode_recording
 from corpus.audio.limits import AudioSettings
-from corpus.errors import AudioRefused, UsageError
+from corpus.errors import AudioRefused, HostFault, UsageError
 from corpus.handle import Corpus
 from corpus.importing.column_mapping import ImportSettings, Plan, Unfit, cell, consent_of, plan, values_of
 from corpus.importing.row_audio import recording_of
 from corpus.importing.source import Source
+from corpus.ingest import refused_again
 from corpus.ingest.ingest import IngestSettings
-from corpus.ingest.ingest_batch import ingest_batch
+from corpus.ingest.ingest_batch import Batch, BatchReport, ingest_batch, ingest_refused, one_channel_again
 from corpus.ingest.manifest_row import BadRow, ManifestRow, parse
 from corpus.ingest.prefetch import ReadRecording
-from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals
+from corpus.ingest.usable_recordings import AHEAD, IS_AHEAD, SHOWN, Refusal, Refusals
 from corpus.storage import operation_ids
 
 _BATCH_ROWS: Final = 256
@@ -44,12 +45,14 @@ class ImportReport:
         accepted: number of rows that became utterances.
         refused: number of rows by reason, sorted by reason.
         refused_lines: the first refused rows, each with row, reason and remedy.
+        one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
     """
 
     received: int
     accepted: int
     refused: dict[str, int]
     refused_lines: tuple[Refusal, ...] = ()
+    one_channel: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ def import_rows(
     """Import the rows of a labelled corpus, and return how many were accepted and refused.
 
     Accepted rows are durable, with audio, known labels, key and consent. The same rows again change nothing and give
-    the same report; a row that was corrected since is accepted.
+    the same report, but for rows whose time of arrival was ahead of the clock and has come: they are accepted, as is a
+    row that was corrected since.
 
     Args:
         corpus: the corpus to write to.
@@ -132,27 +136,72 @@ def import_rows(
 
     Raises:
         UsageError: the mapping does not fit the source, or the source holds no rows or is damaged.
+        HostFault: the machine can't read a recording now; the batches before it are kept.
     """
     mapping = plan(source, settings)
     now = corpus.clock()
     latest = now + timedelta(seconds=ingest.clock_skew)
-    received = accepted = 0
+    received = accepted = one_channel = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals("the corpus's folder")
     for batch in _batches(islice(_arrivals(source, mapping, ingest), limit)):
         rows = [_parsed(arrival, mapping, now) for arrival in batch]
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
-        report = ingest_batch(corpus, operation_id, rows, _reader_of(batch, ingest.audio), latest, refusals)
+        read_recording = _reader_of(batch, ingest.audio)
+        report = ingest_batch(corpus, operation_id, rows, read_recording, latest, refusals)
+        if AHEAD in report.refused:
+            report = _ahead_again(corpus, operation_id, report, rows, read_recording, latest, refusals)
         received += report.received
         accepted += report.accepted
+        one_channel += report.one_channel
         refused.update(report.refused)
         refused_lines += report.refused_lines
         if on_progress is not None:
             on_progress(received)
     if not received:
         raise UsageError(f"{source.name}: the split {source.split} holds no rows; choose another with --split")
-    return ImportReport(received, accepted, dict(sorted(refused.items())), tuple(refused_lines[:SHOWN]))
+    counts = dict(sorted(refused.items()))
+    return ImportReport(received, accepted, counts, tuple(refused_lines[:SHOWN]), one_channel)
+
+
+def _ahead_again(
+    corpus: Corpus,
+    batch_id: str,
+    report: BatchReport,
+    rows: Batch,
+    read_recording: ReadRecording,
+    latest: datetime,
+    refusals: Refusals,
+) -> BatchReport:
+    """Ingest the rows of a batch whose time of arrival was ahead of the clock and has come.
+
+    Args:
+        corpus: the corpus to write to.
+        batch_id: id of the operation on the batch.
+        report: what that operation reported when the batch was first imported.
+        rows: of the batch.
+        read_recording: gives the recording of a row.
+        latest: latest accepted time of arrival (UTC).
+        refusals: of the whole run.
+
+    Returns:
+        The counts of the batch as they are now.
+    """
+    before = refused_again.refused_lines(corpus, [batch_id]).lines
+    ahead = {line for line, each in before.items() if each.reason == AHEAD}
+    due = [row for row in rows if row.line in ahead and isinstance(row, ManifestRow) and row.arrived_at <= latest]
+    details = [*report.refused_lines]
+    if due:
+        details += ingest_refused(corpus, batch_id, list(due), read_recording, latest, refusals).refused_lines
+    now = refused_again.refused_lines(corpus, [batch_id])
+    return replace(
+        report,
+        accepted=report.received - len(now.lines),
+        refused=Counter(each.reason for each in now.lines.values()),
+        refused_lines=tuple(now.with_details(details)),
+        one_channel=report.one_channel + one_channel_again(corpus, [batch_id]),
+    )
 
 
 def preview(
@@ -193,7 +242,7 @@ def _problem(
     if isinstance(row, BadRow):
         return row.reason, row.detail
     if row.arrived_at > latest:
-        return "bad_row", "field arrived_at: is in the future"
+        return AHEAD, IS_AHEAD
     if "score" not in row.consent:
         return "no_consent", "the customer does not consent to scoring"
     if row.wake is None:
@@ -221,6 +270,8 @@ def _arrivals(source: Source, mapping: Plan, ingest: IngestSettings) -> Iterator
             continue
         except AudioRefused as refusal:
             audio = refusal
+        except HostFault as fault:
+            raise HostFault(f"row {number}: {fault}") from fault
         yield _Arrival(number, values, audio)
 
 

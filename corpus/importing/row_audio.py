@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpus.audio import decode
+from corpus.audio.host_faults import is_host_fault, refusal_of
 from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused, Refused
 from corpus.importing.source import Source
@@ -26,6 +27,7 @@ def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:
     Raises:
         AudioRefused: there is no recording, or it can't be read; the message holds no path.
         Refused: the hub stopped answering.
+        HostFault: the machine can't read it now.
     """
     if isinstance(value, Mapping):
         if value.get("bytes") is not None:
@@ -61,6 +63,8 @@ def _read_url(url: str, source: Source, settings: AudioSettings) -> bytes:
     except FileNotFoundError as error:
         raise AudioRefused("missing_file", "the file is not there") from error
     except Exception as error:  # the hub's client and the archive reader raise errors of other libraries
+        if source.folder is not None and isinstance(error, OSError) and is_host_fault(error):
+            raise refusal_of(error) from error
         if source.folder is not None:
             raise AudioRefused("unreadable", f"the archive can't be read ({type(error).__name__})") from error
         raise Refused(

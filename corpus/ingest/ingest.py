@@ -23,17 +23,17 @@ from corpus.audio.limits import REMEDIES, AudioSettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import malloc_trim, refused_again
-from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch, ingest_refused
-from corpus.ingest.manifest import MAX_LINE, read
+from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch, ingest_refused, one_channel_again
+from corpus.ingest.manifest import MAX_LINE, read, unread
 from corpus.ingest.manifest_check import check_manifest
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import DecodeRows, PrefetchedRecordings, ReadRecording
-from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals, event_key
+from corpus.ingest.usable_recordings import AHEAD, SHOWN, Refusal, Refusals, event_key
 from corpus.storage import operation_ids
 from corpus.storage.operations import committed, result_of
 from corpus.vault import identity
 
-REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
+REASONS: Final = ("bad_row", AHEAD, "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for a refusal, in the order of the checks."""
 
 BATCH_ROWS: Final = 512
@@ -67,7 +67,10 @@ class IngestReport:
         refused: number of rows by reason, sorted by reason.
         refused_lines: the first refused rows, each with line, reason and remedy.
         known: the manifest was ingested before.
-        recovered: number of rows that were refused for their clip before and that this ingest accepted.
+        recovered: number of rows that were refused for their clip, or came ahead of the clock, before and that this
+            ingest accepted.
+        one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
+        recovered_one_channel: number of those among the recovered rows.
     """
 
     operation_id: str
@@ -77,6 +80,8 @@ class IngestReport:
     refused_lines: tuple[Refusal, ...] = ()
     known: bool = False
     recovered: int = 0
+    one_channel: int = 0
+    recovered_one_channel: int = 0
 
 
 def ingest(
@@ -90,7 +95,8 @@ def ingest(
     """Ingest the rows of a manifest, and return how many were accepted and refused.
 
     Accepted rows are durable, with audio, known labels, key and consent. The same manifest again is `known`: rows that
-    were refused for their clip are read again, in case the file was added or replaced; nothing else changes.
+    were refused for their clip are read again, in case the file was added or replaced, and so are rows whose time of
+    arrival was ahead of the clock; nothing else changes.
 
     Args:
         corpus: the corpus to write to.
@@ -103,6 +109,7 @@ def ingest(
     Raises:
         UsageError: the manifest is missing, can't be read, has not one readable row, or changed during the ingest;
             nothing of it is counted, and single rows never raise.
+        HostFault: the machine can't read the manifest or a clip now; the batches before it are kept.
     """
     sha256 = _file_digest(manifest)
     operation_id = operation_ids.ingest_manifest(sha256)
@@ -115,7 +122,7 @@ def ingest(
         ids = refused_again.batch_ids(corpus, sha256, first.received, batch_rows)
         return _ingest_again(corpus, manifest, settings, first, ids, latest, on_progress, decoders) if ids else first
     readable = readable_rows(manifest)
-    received = accepted = 0
+    received = accepted = one_channel = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals()
@@ -124,6 +131,7 @@ def ingest(
         batch = ingest_batch(corpus, batch_id, rows, read_recording, latest, refusals)
         received += batch.received
         accepted += batch.accepted
+        one_channel += batch.one_channel
         refused.update(batch.refused)
         refused_lines += batch.refused_lines
         malloc_trim.trim_malloc()
@@ -134,6 +142,7 @@ def ingest(
         if not op.done:
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
             op.result["refused_lines"] = refused_lines[:SHOWN]
+            op.result |= {"one_channel": one_channel} if one_channel else {}
         return _report(operation_id, op.result, known=op.done)
 
 
@@ -142,9 +151,12 @@ def readable_rows(manifest: Path) -> Iterator[ManifestRow | BadRow]:
 
     Raises:
         UsageError: it is missing, can't be read, or has not one readable row.
-        OSError: it vanished meanwhile.
+        HostFault: the machine can't read it now.
     """
-    check_manifest(manifest, MAX_LINE)
+    try:
+        check_manifest(manifest, MAX_LINE)
+    except OSError as error:
+        raise unread(manifest, error) from error
     _check_rows(manifest)
     return read(manifest)
 
@@ -174,6 +186,7 @@ def ingested_before(corpus: Corpus, manifest: Path) -> bool:
 
     Raises:
         UsageError: it can't be read.
+        HostFault: the machine can't read it now.
     """
     operation_id = operation_ids.ingest_manifest(_file_digest(manifest))
     with corpus.read() as conn:
@@ -195,7 +208,7 @@ def _ingest_again(
     on_progress: Callable[[int], None] | None,
     decoders: Decoders | None,
 ) -> IngestReport:
-    """Read the rows again that were refused for their clip; return the counts of the whole manifest as they are now.
+    """Read the rows again whose reason may hold no more; return the counts of the whole manifest as they are now.
 
     Args:
         corpus: the corpus to write to.
@@ -209,17 +222,19 @@ def _ingest_again(
 
     Raises:
         UsageError: the manifest changed meanwhile.
+        HostFault: as `ingest`.
     """
-    recovered = 0
+    recovered = one_channel = 0
     again: list[Refusal] = []
     refusals = Refusals()
     before = refused_again.refused_lines(corpus, batch_ids)
     reader = _reader(manifest.parent, settings.audio)
-    changed = refused_again.changed(before, manifest, reader, settings.audio, on_progress)
+    changed = refused_again.changed(before, manifest, reader, settings.audio, latest, on_progress)
     for rows, read_recording in _prefetch(changed, manifest.parent, settings.audio, decoders):
         batch_id = before.lines[rows[0].line].batch_id
         batch = ingest_refused(corpus, batch_id, rows, read_recording, latest, refusals)
         recovered += batch.accepted
+        one_channel += batch.one_channel
         again += batch.refused_lines
         malloc_trim.trim_malloc()
     _check_unchanged(manifest, first.operation_id)
@@ -233,6 +248,8 @@ def _ingest_again(
         refused=dict(sorted(refused.items())),
         refused_lines=tuple(shown[:SHOWN]),
         recovered=recovered,
+        one_channel=first.one_channel + one_channel_again(corpus, batch_ids),
+        recovered_one_channel=one_channel,
     )
 
 
@@ -281,9 +298,7 @@ def _file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UsageError(
-            f"{path.name} can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
-        ) from (error)
+        raise unread(path, error) from error
 
 
 def _check_unchanged(manifest: Path, operation_id: str) -> None:
@@ -299,5 +314,11 @@ def _check_unchanged(manifest: Path, operation_id: str) -> None:
 def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:
     counts = batch_report(result)
     return IngestReport(
-        operation_id, counts.received, counts.accepted, dict(counts.refused), counts.refused_lines, known
+        operation_id,
+        counts.received,
+        counts.accepted,
+        dict(counts.refused),
+        counts.refused_lines,
+        known,
+        one_channel=counts.one_channel,
     )

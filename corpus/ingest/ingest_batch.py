@@ -10,15 +10,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from corpus.audio.resample import RATE
 from corpus.handle import Corpus
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import (
+    AHEAD,
     DUPLICATE,
     ERASED,
+    IS_AHEAD,
     Refusal,
     Refusals,
     UsableRecording,
@@ -31,7 +33,7 @@ from corpus.records.arrivals import Utterance
 from corpus.records.base import Split
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import SAMPLE_BYTES
-from corpus.storage.operations import Operation, committed
+from corpus.storage.operations import Operation, committed, result_of
 from corpus.storage.packs import PackWriter
 from corpus.tables import ingest_batches, labels, utterances
 from corpus.vault import consent, identity, vault
@@ -50,12 +52,21 @@ class BatchReport:
         accepted: number of rows that became utterances.
         refused: number of rows by reason.
         refused_lines: the first refused rows, each with line, reason and remedy.
+        one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
     """
 
     received: int
     accepted: int
     refused: Mapping[str, int]
     refused_lines: tuple[Refusal, ...]
+    one_channel: int = 0
+
+
+class _Stored(NamedTuple):
+    """How many rows were stored, and of how many of them only the loudest channel."""
+
+    rows: int
+    one_channel: int
 
 
 def ingest_batch(
@@ -75,15 +86,18 @@ def ingest_batch(
         read_recording: gives the recording of a row.
         latest: latest accepted time of arrival (UTC).
         refusals: of the whole run; collects the refusals of this batch.
+
+    Raises:
+        HostFault: the machine can't read a recording now; nothing of the batch is stored.
     """
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
             return batch_report(op.result)
-        accepted = _store_usable(corpus, op, rows, read_recording, latest, refusals)
+        stored = _store_usable(corpus, op, rows, read_recording, latest, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line, _arrivals(rows, latest))
         ingest_batches.keep_files(op.conn, operation_id, refusals.files)
-        ingest_batches.put(op.conn, operation_id, len(rows), accepted)
-        op.result = _result(len(rows), accepted, refusals)
+        ingest_batches.put(op.conn, operation_id, len(rows), stored.rows)
+        op.result = _result(len(rows), stored, refusals)
         return batch_report(op.result)
 
 
@@ -106,6 +120,9 @@ def ingest_refused(
         read_recording: gives the recording of a row.
         latest: latest accepted time of arrival (UTC).
         refusals: of the whole run; collects the rows that stay refused.
+
+    Raises:
+        HostFault: as `ingest_batch`.
     """
     while True:
         with corpus.operation(_next_reading(corpus, batch_id), "ingest") as op:
@@ -113,13 +130,25 @@ def ingest_refused(
                 continue
             refused = ingest_batches.refused_lines(op.conn, [batch_id])
             rows = [row for row in rows if row.line in refused]
-            accepted = _store_usable(corpus, op, rows, read_recording, latest, refusals)
+            stored = _store_usable(corpus, op, rows, read_recording, latest, refusals)
             lines = {row.line for row in rows} - set(refusals.by_line)
             ingest_batches.accept_refused(op.conn, batch_id, op.operation_id, lines)
             ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
             ingest_batches.keep_files(op.conn, batch_id, refusals.files)
-            op.result = _result(len(rows), accepted, refusals)
+            op.result = _result(len(rows), stored, refusals)
             return batch_report(op.result)
+
+
+def one_channel_again(corpus: Corpus, batch_ids: Iterable[str]) -> int:
+    """Return of how many rows, accepted since their batches were ingested, the loudest channel alone was stored."""
+    count = 0
+    with corpus.read() as conn:
+        for batch_id in batch_ids:
+            number = 1
+            while result := result_of(conn, operation_ids.ingest_refused_again(batch_id, number)):
+                count += result.get("one_channel", 0)
+                number += 1
+    return count
 
 
 def _arrivals(rows: Batch, latest: datetime) -> dict[int, datetime]:
@@ -147,12 +176,15 @@ def _next_reading(corpus: Corpus, batch_id: str) -> str:
 def batch_report(result: dict[str, Any]) -> BatchReport:
     """Return the report from the stored result of an operation on a batch or a manifest."""
     refused_lines = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
-    return BatchReport(result["received"], result["accepted"], dict(result["refused"]), refused_lines)
+    one_channel = result.get("one_channel", 0)
+    return BatchReport(result["received"], result["accepted"], dict(result["refused"]), refused_lines, one_channel)
 
 
-def _result(received: int, accepted: int, refusals: Refusals) -> dict[str, Any]:
+def _result(received: int, stored: _Stored, refusals: Refusals) -> dict[str, Any]:
     counts = Counter(refusals.by_line.values())
-    result: dict[str, Any] = {"received": received, "accepted": accepted, "refused": dict(sorted(counts.items()))}
+    result: dict[str, Any] = {"received": received, "accepted": stored.rows, "refused": dict(sorted(counts.items()))}
+    if stored.one_channel:
+        result["one_channel"] = stored.one_channel
     return result | {"refused_lines": list(refusals.shown)}
 
 
@@ -163,16 +195,16 @@ def _store_usable(
     read_recording: ReadRecording,
     latest: datetime,
     refusals: Refusals,
-) -> int:
+) -> _Stored:
     """Store the rows that are usable, apply the consent of the others, and return how many were stored."""
     refusals.begin()
     usable = usable_rows(rows, latest, refusals)
     _apply_consent(corpus, rows, latest, refusals)
     recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
-    accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
+    stored = [_store(corpus, op, chunk, refusals) for chunk in chunks(recordings)]
     # Again, for rows that were refused since; before the commit, so that a batch that is done has no more to apply.
     _apply_consent(corpus, rows, latest, refusals)
-    return accepted
+    return _Stored(sum(each.rows for each in stored), sum(each.one_channel for each in stored))
 
 
 def usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
@@ -182,7 +214,7 @@ def usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals
         if isinstance(row, BadRow):
             refusals.add(row.line, row.reason, row.detail)
         elif row.arrived_at > latest:
-            refusals.add(row.line, "bad_row", "field arrived_at: is in the future; check the device's clock")
+            refusals.add(row.line, AHEAD, IS_AHEAD)
         elif "score" not in row.consent:
             refusals.add(
                 row.line, "no_consent", "field consent: the customer does not consent to scoring; leave the row out"
@@ -232,7 +264,7 @@ def _repeated_statements(corpus: Corpus, rows: Batch, refusals: Refusals) -> set
     return {line for line, (utterance_id, stated) in undated.items() if stored.get(utterance_id) == stated}
 
 
-def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> int:
+def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> _Stored:
     """Store keys, packs, rows and known labels of these recordings, and return how many were new."""
     stored = utterances.stored_ids(op.conn, [recording.utterance_id for recording in recordings])
     new: dict[str, UsableRecording] = {}
@@ -255,7 +287,7 @@ def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], ref
         rows = [_label(utterance_id, row) for utterance_id, row in labelled.items() if row.held_out == held_out]
         if rows:
             labels.put_labels(corpus, op, rows, source=source)
-    return len(new)
+    return _Stored(len(new), sum(each.one_channel for each in new.values()))
 
 
 def _vault_arrival(recording: UsableRecording) -> vault.Arrival:

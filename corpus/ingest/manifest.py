@@ -11,7 +11,8 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from corpus.errors import UsageError
+from corpus.audio.host_faults import host_fault, is_host_fault
+from corpus.errors import HostFault, UsageError
 from corpus.ingest.manifest_parquet import parquet_rows
 from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, consent_in, parse
 from corpus.ingest.row_faults import repeated_key
@@ -34,6 +35,7 @@ def read(path: Path, lines: Container[int] | None = None) -> Iterator[ManifestRo
 
     Raises:
         UsageError: the file is missing, can't be read, or is a damaged Parquet file.
+        HostFault: the machine can't read it now.
     """
     try:
         with path.open("rb", buffering=_BUFFER) as file:
@@ -45,9 +47,14 @@ def read(path: Path, lines: Container[int] | None = None) -> Iterator[ManifestRo
                     continue
                 yield value if isinstance(value, BadRow) else parse(line, value)
     except OSError as error:
-        raise UsageError(
-            f"{path.name} can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
-        ) from (error)
+        raise unread(path, error) from error
+
+
+def unread(path: Path, error: OSError) -> UsageError | HostFault:
+    """Return the error to raise for a manifest that could not be read: it is the wrong file, or the machine fails."""
+    if is_host_fault(error):
+        return HostFault(f"{path.name} can't be read now: {host_fault(error)}")
+    return UsageError(f"{path.name} can't be read: {error.strerror}; give a JSON Lines or Parquet file")
 
 
 def length(path: Path) -> int | None:

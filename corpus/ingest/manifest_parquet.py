@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from corpus.audio.host_faults import is_host_fault
 from corpus.errors import UsageError
 from corpus.ingest.manifest_row import BadRow
 from corpus.ingest.row_faults import repeated_key
@@ -19,6 +20,7 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
 
     Raises:
         UsageError: the file is damaged, or a column holds values that are too large.
+        OSError: the machine can't read it now.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -39,6 +41,8 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
                 else:
                     yield number, _plain(value)
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and is_host_fault(error):
+            raise
         raise UsageError(f"the manifest is damaged after row {number} ({type(error).__name__}); write it again") from (
             error
         )

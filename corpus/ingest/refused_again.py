@@ -1,27 +1,29 @@
-"""Refused rows whose reason lies in their file: which of a manifest's rows are worth reading again.
+"""Refused rows whose reason may hold no more: which of a manifest's rows are worth reading again.
 
-A file may have been added, or replaced, since its row was refused. What a row's text is refused for stays so, as the
-manifest is the same. A row whose file still has the same fault, or is gone since, keeps its reason: nothing changes.
-A file that was decoded before is decoded again only where it or the limits changed, see `corpus.audio.file_state`.
+A file may have been added, or replaced, since its row was refused, and a time of arrival that was ahead of the clock
+may have come. What else a row's text is refused for stays so, as the manifest is the same. A row whose file still has
+the same fault, or is gone since, keeps its reason: nothing changes. A file that was decoded before is decoded again
+only where it, the limits or the rules of decoding changed, see `corpus.audio.file_state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from corpus.audio.file_state import file_state
-from corpus.audio.limits import REMEDIES, AudioSettings
-from corpus.errors import AudioRefused
+from corpus.audio.limits import AudioSettings
+from corpus.errors import AudioRefused, HostFault
 from corpus.handle import Corpus
 from corpus.ingest.ingest_batch import Batch
 from corpus.ingest.manifest import read
 from corpus.ingest.manifest_row import ManifestRow
 from corpus.ingest.prefetch import ReadRecording
-from corpus.ingest.usable_recordings import DUPLICATE, ERASED, Refusal, audio_detail
+from corpus.ingest.usable_recordings import AHEAD, DUPLICATE, ERASED, IS_AHEAD, MAY_CHANGE, Refusal, audio_detail
 from corpus.storage import operation_ids
 from corpus.storage.database import writing
 from corpus.tables import ingest_batches
@@ -55,9 +57,9 @@ class RefusedAgain:
             self.files.setdefault(line.batch_id, {})[line.line] = file
 
     @property
-    def for_file(self) -> dict[int, RefusedLine]:
-        """Return the lines that are refused for their file."""
-        return {number: each for number, each in self.lines.items() if each.reason in REMEDIES}
+    def may_change(self) -> dict[int, RefusedLine]:
+        """Return the lines that are refused for their file, or for a time of arrival that has not come."""
+        return {number: each for number, each in self.lines.items() if each.reason in MAY_CHANGE}
 
     def with_details(self, known: Sequence[Refusal]) -> list[Refusal]:
         """Return the lines in order, with the last known detail of the reason that each has now.
@@ -108,30 +110,44 @@ def changed(
     manifest: Path,
     read_recording: ReadRecording,
     limits: AudioSettings,
+    latest: datetime,
     on_looked: Callable[[int], None] | None = None,
 ) -> Iterator[Batch]:
-    """Yield the rows whose file is another than when they were refused, those of each batch together, in order.
+    """Yield the rows whose file is another than when they were refused, or whose time has come, batch by batch.
 
     Args:
         refused: the refused lines; its `details` and `files` get the rows that stay refused.
         manifest: the same bytes as when it was ingested.
         read_recording: gives the recording of a row.
         limits: which recordings are accepted.
+        latest: latest accepted time of arrival (UTC).
         on_looked: called with the number of rows that were looked at so far.
+
+    Raises:
+        HostFault: the machine can't read a clip now; the message names the line.
     """
-    again = refused.for_file
+    again = refused.may_change
     looked = 0
     if not again:  # no need to read the manifest
         return
     for _, rows in groupby(read(manifest, again), key=lambda row: again[row.line].batch_id):
         found: Batch = []
         for row in rows:
-            refusal = _same_refusal(row, again[row.line], manifest.parent, read_recording, limits)
+            looked += 1
+            if again[row.line].reason == AHEAD:
+                if isinstance(row, ManifestRow) and row.arrived_at > latest:
+                    refused.details.append((row.line, AHEAD, IS_AHEAD))
+                else:
+                    found.append(row)
+                continue
+            try:
+                refusal = _same_refusal(row, again[row.line], manifest.parent, read_recording, limits)
+            except HostFault as fault:
+                raise HostFault(f"line {row.line}: {fault}") from fault
             if refusal is not None:
                 refused.add(again[row.line], refusal)
             elif isinstance(row, ManifestRow):
                 found.append(row)
-            looked += 1
         if on_looked is not None:
             on_looked(looked)
         if found:
@@ -145,7 +161,7 @@ def _same_refusal(
     if not isinstance(row, ManifestRow):
         return AudioRefused(before.reason, "the row can't be read any more")
     state = file_state(folder / row.audio, limits)
-    if state is None:
+    if state is None and before.reason != "no_permission":  # where a folder above it may not be searched there is none
         return AudioRefused("missing_file", "the file is not there")
     if before.file is not None and before.file.state == state:
         return AudioRefused(before.reason, before.file.fault, state)

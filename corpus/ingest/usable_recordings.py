@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from corpus.audio.limits import REMEDIES
-from corpus.errors import AudioRefused
+from corpus.errors import AudioRefused, HostFault
 from corpus.handle import Corpus
 from corpus.ingest.manifest_row import ManifestRow
 from corpus.ingest.prefetch import ReadRecording
@@ -20,6 +20,17 @@ from corpus.vault import identity
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
 ERASED: Final = "its customer asked for it to be erased; leave the row out"
+
+AHEAD: Final = "ahead"
+"""Reason of a row whose time of arrival has not come yet, by the clock of this machine."""
+
+IS_AHEAD: Final = (
+    "field arrived_at: is ahead of this machine's clock; run the command again once that time has come, and check the"
+    " clock of the device"
+)
+
+MAY_CHANGE: Final = (*REMEDIES, AHEAD)
+"""Reasons that may hold no more at the next ingest: a clip may be added or replaced, and time passes."""
 
 _CHUNK_BYTES: Final = 32 << 20  # of audio that is in memory until it is stored
 SHOWN: Final = 100
@@ -35,11 +46,13 @@ class UsableRecording:
 
     Attributes:
         pcm: PCM16, mono at 16 kHz.
+        one_channel: its channels cancel, and this is the loudest one.
     """
 
     row: ManifestRow
     utterance_id: str
     pcm: bytes
+    one_channel: bool = False
 
 
 class Refusals:
@@ -86,7 +99,11 @@ def usable_recordings(
     read_recording: ReadRecording,
     refusals: Refusals,
 ) -> Iterator[UsableRecording]:
-    """Yield the rows whose recording is usable, with the recording, in order; refuse the others."""
+    """Yield the rows whose recording is usable, with the recording, in order; refuse the others.
+
+    Raises:
+        HostFault: the machine can't read a recording now; the message names the line.
+    """
     named = [identity.utterance_id(corpus.vault, _arrival_key(row)) for row in rows if row.event_id is not None]
     stored = utterances.stored_ids(op.conn, named)
     for row in rows:
@@ -103,7 +120,9 @@ def usable_recordings(
         except AudioRefused as refusal:
             refusals.add_clip(row.line, refusal)
             continue
-        yield UsableRecording(row, utterance_id, recording.pcm)
+        except HostFault as fault:
+            raise HostFault(f"line {row.line}: {fault}") from fault
+        yield UsableRecording(row, utterance_id, recording.pcm, recording.one_channel)
 
 
 def audio_detail(reason: str, fault: str, paths_from: str) -> str:

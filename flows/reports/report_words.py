@@ -29,6 +29,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "refused": "rows refused",
         "already": "manifests ingested before",
         "recovered": "rows accepted now, refused before",
+        "one_channel": "clips whose channels cancel, the louder one taken",
         "still_refused": "rows still refused, of manifests with none accepted",
         "failed": "files that can't be read",
         "narrowed": "consent narrowed",

@@ -35,6 +35,7 @@ class ImportReport(Result):
         source, split: name and split of the corpus.
         refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused rows.
+        one_channel: accepted rows whose channels cancel, so that the loudest one was stored; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
     """
 
@@ -44,6 +45,7 @@ class ImportReport(Result):
     accepted: int
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedManifestLine, ...]
+    one_channel: int | None = None
     narrowed: Narrowed | None = None
 
     def why_none_accepted(self) -> str | None:
@@ -95,6 +97,7 @@ def import_corpus(
             RefusedManifestLine(line=line, reason=reason, detail=detail)
             for line, reason, detail in report.refused_lines
         ),
+        one_channel=report.one_channel or None,
         narrowed=consent_use.narrowed_since(corpus, before),
     )
 

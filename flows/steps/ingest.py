@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from corpus.audio.decoder_process import Decoders
-from corpus.audio.limits import REMEDIES
-from corpus.errors import UsageError
+from corpus.audio.host_faults import host_fault
+from corpus.errors import EarmarkError, HostFault, UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport as ManifestReport
 from corpus.ingest.ingest import ingest
 from corpus.ingest.manifest import length
+from corpus.ingest.usable_recordings import MAY_CHANGE
 from corpus.tables import consent_use
 from corpus.tables.consent_use import Narrowed
 from flows.runtime import progress
@@ -57,9 +58,12 @@ class IngestReport(Result):
         refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused lines of each manifest; None where there are none.
         already: how many manifests were ingested before; None where none was.
-        recovered: rows of those that were refused for their clip and are accepted now; None where none is.
-        still_refused: counts by reason of the rows whose clips are still unusable, of those manifests of the inbox of
-            which no row is accepted yet; `received` and `refused` leave them out. None where there are none.
+        recovered: rows of those that were refused for their clip, or came ahead of the clock, and are accepted now;
+            None where none is.
+        one_channel: accepted rows whose channels cancel, so that the loudest one was stored; None where there are none.
+        still_refused: counts by reason of the rows whose clips are still unusable, or that are still ahead of the
+            clock, of those manifests of the inbox of which no row is accepted yet; `received` and `refused` leave them
+            out. None where there are none.
         failed: error by name of manifests that could not be read; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
     """
@@ -71,6 +75,7 @@ class IngestReport(Result):
     refused_lines: tuple[RefusedManifestLine, ...] | None = None
     already: int | None = None
     recovered: int | None = None
+    one_channel: int | None = None
     still_refused: Mapping[str, int] | None = None
     failed: Mapping[str, str] | None = None
     narrowed: Narrowed | None = None
@@ -103,17 +108,27 @@ def waiting_manifests(inbox: Path) -> list[Path]:
     """Return the manifests in the inbox and its folders, sorted by name.
 
     A table that lies in the inbox itself is returned too: it is no manifest, and ingesting it says so.
+
+    Raises:
+        HostFault: the machine can't list the inbox now.
     """
-    if not inbox.is_dir():
-        return []
-    named = [path for path in inbox.rglob("*") if path.suffix.lower() in ENDINGS]
-    named += [path for path in inbox.iterdir() if path.suffix.lower() in TABLES]
-    return sorted(path for path in named if path.is_file())
+    try:
+        if not inbox.is_dir():
+            return []
+        named = [path for path in inbox.rglob("*") if path.suffix.lower() in ENDINGS]
+        named += [path for path in inbox.iterdir() if path.suffix.lower() in TABLES]
+        return sorted(path for path in named if path.is_file())
+    except OSError as error:
+        raise HostFault(f"the inbox can't be listed now: {host_fault(error)}") from error
 
 
 def failure(manifest: Path, inbox: Path, error: UsageError) -> dict[str, str]:
     """Return why a manifest of the inbox can't be read, by its path there, which the text does not repeat."""
-    return {manifest.relative_to(inbox).as_posix(): str(error).removeprefix(manifest.name).lstrip(" :")}
+    return {manifest.relative_to(inbox).as_posix(): _without_name(manifest, error)}
+
+
+def _without_name(manifest: Path, error: EarmarkError) -> str:
+    return str(error).removeprefix(manifest.name).lstrip(" :")
 
 
 def ingest_manifests(
@@ -132,6 +147,8 @@ def ingest_manifests(
 
     Raises:
         UsageError: not `from_inbox`, and a manifest can't be read, or is no manifest.
+        HostFault: the machine can't read a manifest or a clip now, in the inbox, too: a night that went on would choose
+            from a part of its clips.
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
@@ -147,6 +164,8 @@ def ingest_manifests(
                 if not from_inbox:
                     raise
                 counted.failed |= failure(manifest, settings.inbox, error)
+            except HostFault as fault:
+                raise HostFault(f"{manifest.name}: {_without_name(manifest, fault)}") from fault
     return replace(counted.report(), narrowed=consent_use.narrowed_since(corpus, before))
 
 
@@ -159,6 +178,7 @@ class _Counted:
     accepted: int = 0
     already: int = 0
     recovered: int = 0
+    one_channel: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     still_refused: Counter[str] = field(default_factory=Counter)
     refused_lines: list[RefusedManifestLine] = field(default_factory=list)
@@ -169,10 +189,11 @@ class _Counted:
         self.already += report.known
         self.recovered += report.recovered
         earlier = report.known and self.from_inbox
+        self.one_channel += report.recovered_one_channel if earlier else report.one_channel
         if earlier:
             self.received += report.recovered
             self.accepted += report.recovered
-            waiting = {reason: count for reason, count in report.refused.items() if reason in REMEDIES}
+            waiting = {reason: count for reason, count in report.refused.items() if reason in MAY_CHANGE}
             if report.accepted or not waiting:
                 return
             self.still_refused.update(waiting)
@@ -194,6 +215,7 @@ class _Counted:
             refused_lines=tuple(self.refused_lines) or None,
             already=self.already or None,
             recovered=self.recovered or None,
+            one_channel=self.one_channel or None,
             still_refused=dict(sorted(self.still_refused.items())) or None,
             failed=self.failed or None,
         )

@@ -44,7 +44,8 @@ def signal_to_noise(samples: Floats, sample_rate: int) -> float:
 
     It is the 95th percentile of the levels of 20 ms frames minus their 10th: the speech peak and the noise floor of a
     histogram of levels, as in NIST's `stnr -c`. It does not separate speech from other sounds, and a clip without any
-    pause counts as noisy. So it is good enough to sort clips into bands, but does not measure a microphone.
+    pause counts as noisy. So it is good enough to sort clips into bands, but does not measure a microphone. The mean of
+    the samples, which a microphone may add to all of them, is no noise and is removed first.
 
     Args:
         samples: (S,) float32.
@@ -53,7 +54,7 @@ def signal_to_noise(samples: Floats, sample_rate: int) -> float:
     length, step = max(1, int(FRAME * sample_rate)), max(1, int(FRAME * sample_rate) // 2)
     if len(samples) < length:
         return 0.0
-    squares = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    squares = np.concatenate([[0.0], np.cumsum(np.square(samples - samples.mean(dtype=np.float64), dtype=np.float64))])
     starts = np.arange(0, len(samples) - length + 1, step)
     power = np.maximum((squares[starts + length] - squares[starts]) / length, SILENCE)
     quiet, loud = np.percentile(10.0 * np.log10(power), [QUIET, LOUD])

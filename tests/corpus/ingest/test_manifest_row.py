@@ -61,8 +61,8 @@ ODD: dict[str, tuple[bytes, str, str]] = {
     "year 1": (line(arrived_at="0001-01-01T00:00:00+14:00"), "bad_row", "field arrived_at: is before 1970; give"),
     "future": (
         line(arrived_at=(NOW + timedelta(days=1)).isoformat()),
-        "bad_row",
-        "field arrived_at: is in the future; check the device's clock",
+        "ahead",
+        "field arrived_at: is ahead of this machine's clock; run the command again once that time has come, and check",
     ),
     "a minute ahead": (line(arrived_at=(datetime.now(UTC) + timedelta(minutes=1)).isoformat()), "accepted", ""),
     "long line": (b'{"text": "' + b"x" * MAX_LINE + b'"}\n', "bad_row", "the line has more than"),

@@ -24,7 +24,7 @@ from corpus.storage import records_schema as schema
 from corpus.storage.database import reading, writing
 from corpus.tables import ingest_batches, labels, night_funnel, orphans, utterances
 from corpus.vault import consent, vault_schema
-from tests.corpus.ingest.test_ingest import clip, everything, row, write
+from tests.corpus.ingest.test_ingest import NOW, clip, everything, row, write
 
 SETTINGS = IngestSettings()
 
@@ -153,10 +153,10 @@ def test_it_looks_at_missing_files_without_opening_them(corpus: Corpus, tmp_path
     with corpus.read() as conn:
         (batch_id,) = conn.execute(sa.select(schema.ingest_batches.c.operation_id)).scalars()
     refused = refused_again.refused_lines(corpus, [batch_id])
-    assert list(refused_again.changed(refused, path, read_recording, SETTINGS.audio)) == []
+    assert list(refused_again.changed(refused, path, read_recording, SETTINGS.audio, NOW)) == []
     assert [line for line, *_ in refused.details] == [1, 2]
     add(tmp_path, {1})
-    ((found,),) = refused_again.changed(refused, path, read_recording, SETTINGS.audio)
+    ((found,),) = refused_again.changed(refused, path, read_recording, SETTINGS.audio, NOW)
     assert found.line == 2
 
 
@@ -217,7 +217,9 @@ def test_other_limits_are_worth_another_look_and_their_fault_is_shown(corpus: Co
     assert files_read(lambda: ingest(corpus, path, strict)) == ["1.wav", "2.wav"]
     assert files_read(lambda: ingest(corpus, path, strict)) == []
     faults = [detail for _, reason, detail in ingest(corpus, path, strict).refused_lines if reason == "too_short"]
-    assert faults == ["field audio: 0.050 s, at least 0.15 s are needed; leave the row out"]
+    assert faults == [
+        "field audio: 0.050 s, at least 0.15 s are needed; leave the row out, or lower ingest.audio.min_duration"
+    ]
     loose = IngestSettings(audio=AudioSettings(min_duration=0.01))
     assert counts(ingest(corpus, path, loose)) == (4, 2, {"missing_file": 1, "truncated": 1}, 1)
 

@@ -119,17 +119,20 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "header only, FLAC": ("truncated", lambda: encoded(tone(), "FLAC")[:42]),
     "header only, Ogg": ("empty", ogg_header),
     "header only, MP3": ("empty", lambda: b"ID3\x04\x00\x00\x00\x00\x00\x10" + bytes(16)),
-    "WAV that claims 4 GB": ("truncated", lambda: resized(encoded(tone()), 0xFFFFFFFF)),
+    "WAV that claims 2 GB": ("truncated", lambda: resized(encoded(tone()), 0x7FFD0000)),
+    "WAV of a pipe with half a sample": ("no_length", lambda: resized(encoded(tone()), 0xFFFFFFFF) + b"x"),
     "WAV that claims twice": ("truncated", lambda: resized(encoded(tone()), 64_000)),
     "WAV that claims a part": ("unreadable", lambda: resized(encoded(tone()), 8000)),
-    "WAV that claims nothing": ("unreadable", lambda: resized(encoded(tone()), 0)),
+    "WAV that holds two": ("several_recordings", lambda: encoded(tone()) * 2),
     "FLAC that claims twice": ("truncated", lambda: flac_of(32_000, encoded(tone(), "FLAC"))),
     "FLAC that claims a part": ("unreadable", lambda: flac_of(8000, encoded(tone(), "FLAC"))),
     "FLAC that claims hours": ("too_long", lambda: flac_of((1 << 36) - 1, encoded(tone(), "FLAC"))),
-    "MP3 that holds two": ("unreadable", lambda: encoded(tone(), "MP3", "MPEG_LAYER_III") * 2),
-    "Ogg that holds two": ("unsupported_codec", lambda: encoded(tone(), "OGG", "VORBIS") * 2),
+    "FLAC that holds two": ("several_recordings", lambda: encoded(tone(), "FLAC") * 2),
+    "MP3 that holds two": ("several_recordings", lambda: encoded(tone(), "MP3", "MPEG_LAYER_III") * 2),
+    "Ogg that holds two": ("several_recordings", lambda: encoded(tone(), "OGG", "VORBIS") * 2),
     "NaN": ("not_finite", lambda: encoded(with_nan(), subtype="FLOAT")),
     "silence": ("silent", lambda: encoded(np.zeros(16_000))),
+    "silence with an offset": ("silent", lambda: encoded(np.full(16_000, 0.25))),
     "silence, MP3": ("silent", lambda: encoded(np.zeros(16_000), "MP3", "MPEG_LAYER_III")),
     "clipping throughout": ("clipped", lambda: encoded(np.sign(tone()))),
     "clipping throughout, FLAC": ("clipped", lambda: encoded(np.sign(tone()), "FLAC")),
@@ -150,6 +153,11 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
 def test_what_can_not_be_used_has_its_reason(corpus: Corpus, tmp_path: Path, name: str) -> None:
     reason, data = REFUSED[name]
     assert recording_becomes(corpus, tmp_path, data()) == reason
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_of_unknown_length_is_taken(corpus: Corpus, tmp_path: Path, size: int) -> None:
+    assert recording_becomes(corpus, tmp_path, resized(encoded(tone()), size)) == "accepted"
 
 
 def test_a_flac_of_unknown_length_is_taken(corpus: Corpus, tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from corpus.errors import UsageError
+from corpus.errors import HostFault, UsageError
 from corpus.handle import Corpus
 from corpus.tables.consent_use import Narrowed
 from flows.nights.night import last_night, night_of
@@ -216,3 +220,59 @@ def test_rows_whose_clips_are_missing_make_no_night_of_the_day_of_their_ingest(s
     with corpus.read() as conn:
         ahead = [night.night for night in nights_of(conn, settings.night, 9, NOW) if night.night not in arrived]
     assert ahead == [last_night(NOW, settings.night.time_zone, settings.night.ends_at).name]
+
+
+def test_an_arrival_ahead_of_the_clock_waits_in_the_inbox_and_is_taken_in_later(settings: Settings, corpus: Corpus):
+    ahead = row(settings.inbox, 1, arrived_at=(NOW + timedelta(hours=2)).isoformat())
+    write(settings.inbox / "a.jsonl", [ahead])
+    first, second = (
+        ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True) for _ in range(2)
+    )
+    assert (first.received, first.refused, first.still_refused) == (1, {"ahead": 1}, None)
+    assert (second.received, second.refused, second.still_refused) == (0, {}, {"ahead": 1})
+    assert "is ahead of this machine's clock; run the command again once that" in (second.why_none_accepted() or "")
+    later = replace(corpus, clock=lambda: NOW + timedelta(hours=3))
+    third = ingest_manifests(later, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert third == IngestReport(received=1, accepted=1, refused={}, already=1, recovered=1)
+
+
+def test_clips_of_which_one_channel_was_taken_are_counted_once(settings: Settings, corpus: Corpus):
+    rows = [row(settings.inbox, seed) for seed in range(3)]
+    for seed in range(2):
+        swapped = encoded(np.stack([tone(), -tone()], axis=1))
+        (settings.inbox / f"{seed}.wav").write_bytes(swapped)
+    (settings.inbox / "1.wav").rename(settings.inbox / "later")
+    write(settings.inbox / "a.jsonl", rows)
+    first = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    (settings.inbox / "later").rename(settings.inbox / "1.wav")
+    second = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    third = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert [report.one_channel for report in (first, second, third)] == [1, 1, None]
+    by_hand = ingest_manifests(corpus, settings, [settings.inbox / "a.jsonl"], from_inbox=False)
+    assert (by_hand.accepted, by_hand.one_channel) == (3, 2)
+    assert worded("ingest", first.to_json())["clips whose channels cancel, the louder one taken"] == 1
+
+
+def test_a_fault_of_the_machine_names_manifest_and_line_and_no_other_manifest_is_read(
+    settings: Settings, corpus: Corpus
+):
+    failing: set[str] = set()
+
+    def fail(event: str, details: tuple[Any, ...]) -> None:
+        if failing and event == "open" and Path(str(details[0])).name in failing:
+            raise OSError(errno.EIO, "told", str(details[0]))
+
+    sys.addaudithook(fail)  # no hook can be removed: `failing` is empty in the end
+    write(settings.inbox / "a.jsonl", [row(settings.inbox, 0)])
+    write(settings.inbox / "b.jsonl", [row(settings.inbox, 1)])
+    failing.add("0.wav")
+    for from_inbox in (True, False):
+        with pytest.raises(HostFault) as fault:
+            ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=from_inbox)
+        assert str(fault.value) == (
+            "a.jsonl: line 1: its file can't be read now: Input/output error (EIO); this is a fault of the machine, not"
+            " of the file: mend it and run the command again, what was stored so far is kept"
+        )
+    failing.clear()
+    report = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (report.received, report.accepted) == (2, 2)

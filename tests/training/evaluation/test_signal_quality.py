@@ -36,3 +36,10 @@ def test_silence_and_clips_of_no_frame_have_a_finite_figure():
     half = np.concatenate([np.zeros(RATE), clip(30)]).astype(np.float32)
     assert signal_to_noise(half, RATE) == MOST
     assert signal_quality(clip(20, 1.5), RATE).duration == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("offset", [-0.3, 0.01, 0.05, 0.1, 0.3])
+@pytest.mark.parametrize("snr", [5, 35])
+def test_a_constant_that_a_microphone_adds_is_no_noise(snr, offset):
+    shifted = (clip(snr) + offset).astype(np.float32)
+    assert signal_to_noise(shifted, RATE) == pytest.approx(signal_to_noise(clip(snr), RATE), abs=0.05)
