@@ -35,6 +35,8 @@ class ImportReport(Result):
         source, split: name and split of the corpus.
         refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused rows.
+        notes: what is odd about the corpus or its mapping, in one line each; None where nothing is.
+        left_out: number of recordings that no row names; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
     """
 
@@ -44,6 +46,8 @@ class ImportReport(Result):
     accepted: int
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedManifestLine, ...]
+    notes: tuple[str, ...] | None = None
+    left_out: int | None = None
     narrowed: Narrowed | None = None
 
     def why_none_accepted(self) -> str | None:
@@ -92,9 +96,11 @@ def import_corpus(
         accepted=report.accepted,
         refused=report.refused,
         refused_lines=tuple(
-            RefusedManifestLine(line=line, reason=reason, detail=detail)
+            RefusedManifestLine(line=line, reason=reason, detail=detail, clip=report.clip_names.get(line))
             for line, reason, detail in report.refused_lines
         ),
+        notes=report.notes or None,
+        left_out=report.left_out or None,
         narrowed=consent_use.narrowed_since(corpus, before),
     )
 
