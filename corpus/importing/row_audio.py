@@ -141,11 +141,13 @@ def _scaled(array: npt.NDArray[Any]) -> Floats:
     """
     bits = array.dtype.itemsize * 8
     if array.dtype.kind == "u" and bits <= 16:  # silence is in the middle
-        return ((array.astype(np.float64) - 2 ** (bits - 1)) / 2 ** (bits - 1)).astype(np.float32)
+        from_middle: Floats = ((array.astype(np.float64) - 2 ** (bits - 1)) / 2 ** (bits - 1)).astype(np.float32)
+        return from_middle
     if bits > 16:
         most = max(int(array.max()), -int(array.min()) - 1)
         bits = next((width for width in (16, 24, 32) if most < 2 ** (width - 1)), 0)
         if not bits:
             raise AudioRefused("unreadable", "whole numbers of more than 32 bits; scale the samples to full scale 1")
         bits = 32 if array.dtype.itemsize == 4 and bits == 24 else bits
-    return (array.astype(np.float64) / 2 ** (bits - 1)).astype(np.float32)
+    scaled: Floats = (array.astype(np.float64) / 2 ** (bits - 1)).astype(np.float32)
+    return scaled
