@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.csv_tables import SUFFIXES, table_rows
+from annotation.csv_tables import SUFFIXES, as_utf8, table_rows
 from annotation.row_parsing import (
     Asked,
     RefusedReason,
@@ -181,11 +181,13 @@ def parse_annotations(
         UsageError: a table whose first line names no columns; nothing of it is merged.
     """
     settings = settings or ReadSettings()
-    lines = _counted(read_lines(BytesIO(data), settings.max_line_bytes), on_progress)
-    if suffix not in SUFFIXES:
+    is_table = suffix in SUFFIXES
+    content = BytesIO(as_utf8(data) if is_table else data)
+    lines = _counted(read_lines(content, settings.max_line_bytes), on_progress)
+    if not is_table:
         return _parsed(lines, tasks)
     parsed = Parsed([], [])
-    for number, found in table_rows(lines, suffix, tasks):
+    for number, found in table_rows(lines, tasks):
         if isinstance(found, RowError):
             parsed.refused.append(RefusedRow(number, found.reason, found.field, found.detail))
         else:

@@ -19,6 +19,7 @@ from corpus.records.annotations import Annotation, AnnotationTask, NameNote
 from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import OTHER_INTENT, Ask
 from corpus.records.inventory import Inventory, plain_inventory
+from corpus.silence_mark import spoken
 from corpus.storage.json_lines import strict_json
 from corpus.text import normalise
 
@@ -277,11 +278,15 @@ def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[Slot
         if row.slots:
             raise RowError("bad_span", "slots", "field slots: slots without a transcript; give the transcript")
         return None, ()
+    try:
+        given = spoken(row.transcript)
+    except RecordError as error:
+        raise RowError("bad_field", "transcript", f"field transcript: {error}") from None
     if not row.slots:
-        return normalise(row.transcript), ()
+        return normalise(given), ()
     names = {slot.name: _slot_name(slot.name, task) for slot in row.slots}
     try:
-        transcript, slots = place_slots(row.transcript, row.slots)
+        transcript, slots = place_slots(given, row.slots)
     except RecordError as error:
         raise RowError("bad_span", "slots", f"field slots, {without_names(str(error))}") from None
     return transcript, tuple(replace(slot, name=names[slot.name]) for slot in slots)

@@ -11,11 +11,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from corpus.errors import RecordError
 from corpus.ingest.manifest_slots import slots_of_text
+from corpus.names import clean_name
 from corpus.records.annotations import LONGEST_LEAD_TIME
 from corpus.records.base import Ask, Verdict
 
@@ -59,6 +60,14 @@ def _listed(value: object) -> object:
         return slots_of_text(value)
     except RecordError as error:
         raise PydanticCustomError("slots_text", "{fault}", {"fault": str(error)}) from error
+
+
+def _one_form(name: str) -> str:
+    """Return a name in its one form: what a person typed on two systems is one name."""
+    clean = clean_name(name)
+    if not clean:
+        raise ValueError("a name that nobody sees")
+    return clean
 
 
 class DraftRow(_Row):
@@ -121,7 +130,7 @@ class AnnotationRow(_Row):
     )
 
     task_id: Name
-    annotator_id: Annotated[str, Field(max_length=128, pattern=ONE_LINE)]
+    annotator_id: Annotated[str, Field(max_length=128, pattern=ONE_LINE), AfterValidator(_one_form)]
     ask: Annotated[Ask, Field(description="as in the task")]
     verdict: Verdict
     transcript: str | None = None

@@ -120,9 +120,10 @@ def intents_case(
 
 def digits_case(rows: list[LabelledRow], folds: str, given: argparse.Namespace) -> Callable[[int], dict[str, Any]]:
     """Return the run of a seed over clips."""
-    from training.replay_learners.problem import speech_features
+    from training.replay_learners.clip_features import read_clips, speech_features
 
-    features, _ = speech_features(rows, rows[:1], lambda _: None)
+    clips = read_clips(rows, "train.jsonl", lambda: None)
+    features, _ = speech_features(clips, clips)
     speakers = [row.speaker for row in rows] if folds == "speakers" else None
 
     def run(seed: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Mapping of a labelled corpus' columns to the fields of a manifest, and conversion of its rows.
 
 Values are converted where nothing is lost: class numbers to names, numbers to text, times without a zone to UTC. A row
-with any other value is refused; the message names field and column only.
+with any other value is refused; the message names field and column only. An empty text is a missing text: where nobody
+spoke, the text is `<silence>`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from corpus.errors import SettingsError, UsageError
+from corpus.errors import RecordError, SettingsError, UsageError
 from corpus.importing.source import Source
 from corpus.ingest.manifest_row import BadRow, ConsentStatement, consent_in, parse
+from corpus.silence_mark import spoken
 
 Constant = Literal[
     "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"
@@ -113,6 +115,8 @@ def plan(source: Source, settings: ImportSettings) -> Plan:
         UsageError: a column is missing, or no column is the audio or the account.
         SettingsError: a constant does not fit its field, or an attribute would identify a person.
     """
+    if not source.columns:
+        raise no_rows(source)
     given: dict[str, str] = {field: column for field, column in settings.columns.items() if column is not None}
     named = [*((f"columns.{field}", column) for field, column in given.items())]
     named += [("attributes", column) for column in settings.attributes]
@@ -134,8 +138,25 @@ def plan(source: Source, settings: ImportSettings) -> Plan:
     return Plan(columns, constants, tuple(settings.attributes), settings.account_prefix, source.classes)
 
 
+def suggestions(source: Source, mapping: Plan) -> list[str]:
+    """Return a line for each column of classes that may be the intent, where nothing else is."""
+    if "intent" in mapping.columns or "intent" in mapping.constants:
+        return []
+    used = {*mapping.columns.values(), *mapping.attributes}
+    return [
+        f"column {column} has {len(names)} classes; if they are intents: --set importing.columns.intent={column}"
+        for column, names in source.classes.items()
+        if column not in used
+    ]
+
+
 def _column_names(source: Source) -> str:
-    return ", ".join(source.columns) or "none, since it holds no rows"
+    return ", ".join(source.columns)
+
+
+def no_rows(source: Source) -> UsageError:
+    """Return the error of a split that is empty."""
+    return UsageError(f"{source.name}: the split {source.split} holds no rows; choose another with --split")
 
 
 def _check_mapping(
@@ -207,8 +228,13 @@ def consent_of(row: Mapping[str, Any], plan: Plan) -> ConsentStatement | None:
 
 
 def _given(row: Mapping[str, Any], column: str, plan: Plan) -> Any:
-    """Return the value of a column, None where it is empty; an empty class label is -1."""
+    """Return the value of a column, None where it is empty; an empty class label is -1.
+
+    An empty consent is a value: it says that the customer allows nothing.
+    """
     value = _plain(cell(row, column))
+    if isinstance(value, str) and not value.strip() and plan.columns.get("consent") != column:
+        return None
     return None if column in plan.classes and isinstance(value, int) and value < 0 else value
 
 
@@ -222,6 +248,11 @@ def _converted(field: str, column: str, value: Any, plan: Plan) -> Any:
     if field == "arrived_at":
         return _moment(value)
     text = _text(field, column, value, plan)
+    if field == "text":
+        try:
+            return spoken(text)
+        except RecordError as error:
+            raise Unfit(f"field text (column {column}): {error}") from None
     return plan.account_prefix + text if field == "account" else text
 
 

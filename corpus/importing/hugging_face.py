@@ -9,14 +9,14 @@ from __future__ import annotations
 import glob
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from corpus.errors import UsageError
-from corpus.importing.source import Rows, Source, choose_split, one_line_errors
-from corpus.ingest.manifest_row import BadRow
-
-_ROWS_AT_ONCE: Final = 32  # in memory, besides the batch that is being ingested
+from corpus.importing.arrow_rows import ROWS_AT_ONCE, arrow_rows, is_index, opened, parquet_tables
+from corpus.importing.audio_folder import audio_folder
+from corpus.importing.source import Source, choose_split, one_line_errors
 
 
 def _library() -> Any:
@@ -52,7 +52,16 @@ def local(path: Path, kind: str, split: str | None, cache: Path) -> Source:
         builder = datasets.load_dataset_builder(kind, **where, cache_dir=str(cache))
         if kind == "parquet":
             return _parquet(path.name, kind, builder, split, folder)
+        if (files := _plain_files(builder)) is not None:
+            return audio_folder(path.name, files, builder.EXTENSIONS, split, folder.as_posix(), folder)
         return _streamed(path.name, kind, builder.as_streaming_dataset(), split, folder)
+
+
+def _plain_files(builder: Any) -> dict[str, list[str]] | None:
+    """Return the files of an AudioFolder by split; None where some are archives, which only `datasets` reads."""
+    files = {str(split): [str(file) for file in files] for split, files in builder.config.data_files.items()}
+    archives = any(file.lower().endswith(".zip") for each in files.values() for file in each)
+    return None if archives else files
 
 
 def _parquet(name: str, kind: str, builder: Any, split: str | None, folder: Path | None) -> Source:
@@ -66,7 +75,7 @@ def _parquet(name: str, kind: str, builder: Any, split: str | None, folder: Path
     found = builder.config.data_files
     chosen = choose_split([str(each) for each in found], split, name)
     files = [str(file) for file in found[chosen]]
-    with _opened(files[0]) as first:
+    with opened(files[0]) as first:
         features = builder.info.features or _library().Features.from_arrow_schema(pq.read_schema(first))
     info = (builder.info.splits or {}).get(chosen)
     total = info.num_examples if info else None
@@ -76,18 +85,9 @@ def _parquet(name: str, kind: str, builder: Any, split: str | None, folder: Path
     def read_tables(wanted: Collection[str]) -> Iterator[Any]:
         columns = [column for column in features if column in wanted]
         for file in files:
-            with _opened(file) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 16) as opened:
-                yield from opened.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns, use_threads=False)
+            yield from parquet_tables(file, columns)
 
     return _source(name, kind, chosen, tuple(map(str, found)), features, folder, total, read_tables)
-
-
-def _opened(file: str) -> Any:
-    if "://" not in file:
-        return Path(file).open("rb")
-    import fsspec
-
-    return fsspec.open(file, "rb")
 
 
 def hub(repo: str, revision: str | None, split: str | None, subset: str | None, cache: Path) -> Source:
@@ -127,6 +127,11 @@ def hub(repo: str, revision: str | None, split: str | None, subset: str | None, 
         builder = datasets.load_dataset_builder(repo, subset, revision=commit, cache_dir=str(cache))
         if type(builder).__name__.startswith("Parquet"):
             return _parquet(repo, "hub", builder, split, None)
+        if type(builder).__name__ == "AudioFolder" and (files := _plain_files(builder)) is not None:
+            source = audio_folder(repo, files, builder.EXTENSIONS, split, f"hf://datasets/{repo}@{commit}", None)
+            return replace(source, kind="hub")
+        if type(builder).__name__ == "Csv":  # otherwise pandas would guess the types of the columns
+            builder.config.dtype, builder.config.keep_default_na = "str", False
         return _streamed(repo, "hub", builder.as_streaming_dataset(), split, None)
 
 
@@ -146,7 +151,7 @@ def _streamed(name: str, kind: str, found: Mapping[Any, Any], split: str | None,
 
     def read_tables(wanted: Collection[str]) -> Iterator[Any]:
         columns = [column for column in features if column in wanted]
-        return iter(tables.select_columns(columns).iter(batch_size=_ROWS_AT_ONCE))
+        return iter(tables.select_columns(columns).iter(batch_size=ROWS_AT_ONCE))
 
     return _source(name, kind, chosen, tuple(by_name), features, folder, total, read_tables)
 
@@ -162,7 +167,7 @@ def _source(
     read_tables: Callable[[Collection[str]], Iterator[Any]],
 ) -> Source:
     """Return the source with the columns that the features of `datasets` describe."""
-    flat = dict(_flat(features))
+    flat = {column: f for column, f in _flat(features) if not is_index(column)}
     return Source(
         name=name,
         kind=kind,
@@ -173,7 +178,7 @@ def _source(
         recordings=tuple(column for column, f in flat.items() if type(f).__name__ == "Audio"),
         folder=folder,
         total=total or None,
-        rows=lambda wanted: _rows(name, kind, read_tables(wanted)),
+        rows=lambda wanted: arrow_rows(name, kind, read_tables(wanted)),
     )
 
 
@@ -193,20 +198,3 @@ def _type_name(feature: Any) -> str:
     if name == "ClassLabel":
         return f"class label of {feature.num_classes}"
     return "list" if name in ("List", "LargeList", "Sequence", "list") else name.lower()
-
-
-def _rows(name: str, kind: str, tables: Iterator[Any]) -> Rows:
-    """Yield number from 1 and values of every row of the Arrow tables; `BadRow` where a value can't be read."""
-    number = 0
-    while True:
-        with one_line_errors(name, kind, number):
-            table = next(tables, None)
-        if table is None:
-            return
-        columns = [(column, table.column(column)) for column in table.schema.names]
-        for i in range(table.num_rows):
-            number += 1
-            try:
-                yield number, {column: values[i].as_py() for column, values in columns}
-            except (ValueError, KeyError, OverflowError):  # such as a year that Python can't represent
-                yield number, BadRow(number, "a value can't be read; write it as text")

@@ -10,17 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
 from corpus.audio.decoder_process import Recording, decode_recording
 from corpus.audio.limits import AudioSettings
-from corpus.errors import AudioRefused, HostFault, UsageError
+from corpus.errors import AudioRefused, HostFault
 from corpus.handle import Corpus
-from corpus.importing.column_mapping import ImportSettings, Plan, Unfit, cell, consent_of, plan, values_of
+from corpus.importing.column_mapping import (
+    ImportSettings,
+    Plan,
+    Unfit,
+    cell,
+    consent_of,
+    no_rows,
+    plan,
+    suggestions,
+    values_of,
+)
 from corpus.importing.row_audio import recording_of
 from corpus.importing.source import Source
 from corpus.ingest import refused_again
@@ -46,6 +56,9 @@ class ImportReport:
         refused: number of rows by reason, sorted by reason.
         refused_lines: the first refused rows, each with row, reason and remedy.
         one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
+        clip_names: of those among the refused rows that are files of a folder, by row.
+        notes: what is odd about the corpus or its mapping, in one line each.
+        left_out: number of recordings that no row names.
     """
 
     received: int
@@ -53,15 +66,19 @@ class ImportReport:
     refused: dict[str, int]
     refused_lines: tuple[Refusal, ...] = ()
     one_channel: int = 0
+    clip_names: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row that would be refused: its number, the reason and the remedy."""
+    """A row that would be refused: its number, the reason, the remedy, and its file where a row is a file."""
 
     row: int
     reason: str
     detail: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,8 @@ class Preview:
         mapping: where each field of a manifest comes from, in words.
         looked_at, usable: number of rows that were checked, and of those without a problem.
         problems: one for each row that has a problem.
+        notes: what is odd about the corpus or its mapping, in one line each.
+        left_out: number of recordings that no row names.
     """
 
     source: str
@@ -87,6 +106,8 @@ class Preview:
     looked_at: int
     usable: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +181,17 @@ def import_rows(
         if on_progress is not None:
             on_progress(received)
     if not received:
-        raise UsageError(f"{source.name}: the split {source.split} holds no rows; choose another with --split")
-    counts = dict(sorted(refused.items()))
-    return ImportReport(received, accepted, counts, tuple(refused_lines[:SHOWN]), one_channel)
+        raise no_rows(source)
+    return ImportReport(
+        received,
+        accepted,
+        dict(sorted(refused.items())),
+        tuple(refused_lines[:SHOWN]),
+        one_channel,
+        source.clip_names({line for line, *_ in refused_lines[:SHOWN]}),
+        (*source.notes, *suggestions(source, mapping)),
+        source.left_out,
+    )
 
 
 def _ahead_again(
@@ -221,6 +250,7 @@ def preview(
         problem = _problem(arrival, _parsed(arrival, mapping, now), ingest, latest)
         if problem is not None:
             problems.append(Problem(arrival.number, *problem))
+    names = source.clip_names({problem.row for problem in problems})
     return Preview(
         source=source.name,
         kind=source.kind,
@@ -231,7 +261,9 @@ def preview(
         mapping=mapping.as_text(),
         looked_at=looked_at,
         usable=looked_at - len(problems),
-        problems=tuple(problems),
+        problems=tuple(replace(problem, file=names.get(problem.row, "")) for problem in problems),
+        notes=(*source.notes, *suggestions(source, mapping)),
+        left_out=source.left_out,
     )
 
 

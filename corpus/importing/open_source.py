@@ -1,6 +1,6 @@
 """Opening of a labelled corpus: a folder, a file or a hub id becomes a stream of rows with named columns.
 
-JSON Lines are read here, like a manifest: a line that can't be read costs only itself. All other formats are read by
+JSON Lines are read here, like a manifest: a line that can't be read costs only itself. All other formats are found by
 `corpus.importing.hugging_face`.
 """
 
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from corpus.errors import UsageError
 from corpus.importing import hugging_face
-from corpus.importing.source import KINDS, Rows, Source, choose_split, one_line_errors
+from corpus.importing.audio_folder import METADATA
+from corpus.importing.source import KINDS, Rows, Source, choose_split, one_line_errors, typed
 from corpus.ingest.manifest import json_lines
 from corpus.ingest.manifest_row import BadRow
 
 _HUB_ID: Final = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?")
 _AUDIO_SUFFIXES: Final = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
-_METADATA: Final = frozenset(("metadata.csv", "metadata.jsonl", "metadata.parquet"))
 _SCHEMA_LINES: Final = 1_000  # lines of JSON whose keys become the columns
 
 
@@ -73,7 +72,7 @@ def _kind(path: Path) -> str:
         raise UsageError(f"{path.name} is neither Parquet nor .jsonl; give {KINDS}")
     if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
         return "saved"
-    lines = any(file.suffix == ".jsonl" and file.name not in _METADATA for file in path.iterdir())
+    lines = any(file.suffix == ".jsonl" and file.name not in METADATA for file in path.iterdir())
     suffixes, metadata = _files_below(path)
     if metadata:
         return "audiofolder"
@@ -91,7 +90,7 @@ def _files_below(folder: Path) -> tuple[set[str], bool]:
     suffixes: set[str] = set()
     for _, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        if not _METADATA.isdisjoint(names):
+        if not set(METADATA).isdisjoint(names):
             return suffixes, True
         suffixes |= {Path(name).suffix.lower() for name in names}
     return suffixes, False
@@ -109,7 +108,7 @@ def _json(path: Path, split: str | None) -> Source:
     with one_line_errors(path.name, "json"):
         for number, value in _lines(file):
             if isinstance(value, dict):
-                columns |= {key: kind for key, kind in _typed(value).items() if kind != "null" or key not in columns}
+                columns |= {key: kind for key, kind in typed(value).items() if kind != "null" or key not in columns}
             if number >= _SCHEMA_LINES:
                 break
     return Source(
@@ -124,14 +123,3 @@ def _lines(file: Path) -> Rows:
                 yield number, value
             else:
                 yield number, BadRow(number, "the line is no JSON object; write one object a line")
-
-
-def _typed(row: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the type of each value by column name; values inside objects have dotted names."""
-    found: dict[str, str] = {}
-    names = {bool: "bool", str: "string", int: "int64", float: "float64", list: "list", dict: "struct"}
-    for key, value in row.items():
-        found[prefix + key] = "null" if value is None else names[type(value)]
-        if isinstance(value, dict):
-            found |= _typed(value, f"{prefix}{key}.")
-    return found

@@ -5,15 +5,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from corpus.audio import decode
 from corpus.audio.host_faults import is_host_fault, refusal_of
 from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused, Refused
 from corpus.importing.source import Source
+from corpus.records.base import Floats
+
+_LOUDEST: Final = 4.0
+"""Floats beyond this are not samples that were clipped, but samples of another scale."""
 
 
 def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:
@@ -76,6 +81,8 @@ def _read_url(url: str, source: Source, settings: AudioSettings) -> bytes:
 def wav(samples: Any, rate: Any) -> bytes:
     """Return a WAV file of 32-bit floats; the same samples give the same bytes.
 
+    Whole numbers are scaled by their width, so that full scale is 1.
+
     Args:
         samples: (n,), (n, channels) or (channels, n) numbers.
         rate: sample rate [Hz].
@@ -87,10 +94,7 @@ def wav(samples: Any, rate: Any) -> bytes:
         rate = int(rate)
     if not isinstance(rate, int) or not 0 < rate < 1 << 24:
         raise AudioRefused("bad_rate", "samples without a usable sampling_rate")
-    try:
-        array = np.asarray(samples, dtype=np.float32)
-    except (ValueError, TypeError) as error:
-        raise AudioRefused("unreadable", "an array that holds no samples") from error
+    array = _full_scale(samples)
     if array.ndim == 2 and array.shape[0] < array.shape[1]:
         array = array.T
     if array.ndim not in (1, 2) or not array.size or array.size >= 1 << 28:
@@ -107,3 +111,47 @@ def wav(samples: Any, rate: Any) -> bytes:
         + struct.pack("<4sI", b"data", len(body))
         + body
     )
+
+
+def _full_scale(samples: Any) -> Floats:
+    """Return samples as float32 whose full scale is 1.
+
+    Raises:
+        AudioRefused: they are no numbers, or floats that are far beyond full scale.
+    """
+    try:
+        array = np.asarray(samples)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise AudioRefused("unreadable", "an array that holds no samples") from error
+    if not array.size:
+        return array.astype(np.float32)
+    if array.dtype.kind in "iu":
+        return _scaled(array)
+    if array.dtype.kind != "f":
+        raise AudioRefused("unreadable", "an array of other values than numbers")
+    peak = float(np.abs(array).max())
+    if peak > _LOUDEST and np.isfinite(peak):
+        whole = array.astype(np.int64) if peak < 2**62 else None
+        if whole is None or not np.array_equal(whole, array):
+            raise AudioRefused("unreadable", f"samples up to {peak:.4g}, where full scale is 1; scale them")
+        return _scaled(whole)
+    return array.astype(np.float32)
+
+
+def _scaled(array: npt.NDArray[Any]) -> Floats:
+    """Return whole numbers as float32 by their width; of numbers that are stored wider than they are, by their size.
+
+    A recording is stored in 16 bits at least, so small numbers in 32 or 64 bits are those of 16.
+    """
+    bits = array.dtype.itemsize * 8
+    if array.dtype.kind == "u" and bits <= 16:  # silence is in the middle
+        from_middle: Floats = ((array.astype(np.float64) - 2 ** (bits - 1)) / 2 ** (bits - 1)).astype(np.float32)
+        return from_middle
+    if bits > 16:
+        most = max(int(array.max()), -int(array.min()) - 1)
+        bits = next((width for width in (16, 24, 32) if most < 2 ** (width - 1)), 0)
+        if not bits:
+            raise AudioRefused("unreadable", "whole numbers of more than 32 bits; scale the samples to full scale 1")
+        bits = 32 if array.dtype.itemsize == 4 and bits == 24 else bits
+    scaled: Floats = (array.astype(np.float64) / 2 ** (bits - 1)).astype(np.float32)
+    return scaled

@@ -30,6 +30,10 @@ class Source:
         folder: where relative paths start; None for a hub repository, which may not name files of this machine.
         total: number of rows; None where it is not known before reading.
         rows: takes the wanted columns and yields (row number from 1, values) in the order of the corpus.
+        clip_names: takes numbers of rows and returns the files of their recordings by number, as they are called inside
+            the corpus; none where the rows of a corpus are no files.
+        notes: what is odd about it, in one line each.
+        left_out: number of recordings that no row names.
     """
 
     name: str
@@ -42,6 +46,20 @@ class Source:
     folder: Path | None
     total: int | None
     rows: Callable[[Collection[str]], Rows] = field(repr=False)
+    clip_names: Callable[[Collection[int]], Mapping[int, str]] = field(default=lambda numbers: {}, repr=False)
+    notes: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+def typed(row: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the type of each value of a row by column name; values inside objects have dotted names."""
+    found: dict[str, str] = {}
+    names = {bool: "bool", str: "string", int: "int64", float: "float64", list: "list", dict: "struct"}
+    for key, value in row.items():
+        found[prefix + key] = "null" if value is None else names.get(type(value), type(value).__name__)
+        if isinstance(value, dict):
+            found |= typed(value, f"{prefix}{key}.")
+    return found
 
 
 def choose_split(splits: Collection[str], wanted: str | None, name: str) -> str:
@@ -79,7 +97,7 @@ def one_line_errors(name: str, kind: str, after: int | None = None) -> Iterator[
         if kind == "hub":
             raise Refused(f"{where} ({type(error).__name__}); run the command again, imported rows are kept") from error
         remedy = {
-            "audiofolder": "its metadata must name files inside the folder",
+            "audiofolder": "its metadata is damaged, or a quote in it is not closed; correct it",
             "json": "check its permissions",
         }.get(kind, "it is damaged or unfinished: write it again, or check its permissions")
         raise UsageError(f"{where} as {kind} ({type(error).__name__}); {remedy}") from error

@@ -169,8 +169,11 @@ def show_report(title: str, report: Result, as_json: bool, *, heading: str | Non
         from flows.reports.report_words import worded
 
         refused, champions = document.pop("refused_lines", []), document.pop("champions", {})
+        notes = document.pop("notes", [])
         console.show_pairs(heading or title, worded(title, document))
         console.show_refused(refused, report.to_json().get("refused"))
+        if notes:
+            console.show_lines("notes", notes)
         if champions:
             console.show_lines("champions on labelled clips", document_lines(champions))
 

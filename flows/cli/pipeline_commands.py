@@ -183,6 +183,11 @@ def sample(
             document = preview_sample(corpus, settings, of_night, show_drafts=show_drafts).to_json()
     else:
         document = run_flow("sample", config, changes, night=of_night.name).to_json()
+        if as_json:
+            from flows.steps.sample import stored_rows
+
+            with open_home(config, changes) as (corpus, _):
+                document["rows"] = [asdict(row) for row in stored_rows(corpus, of_night)]
     if as_json:
         console.show_json(document)
         return

@@ -19,6 +19,7 @@ from sampling.replay_summary import (
     summarise_strategy,
     target_accuracy,
 )
+from training.replay_learners.clip_features import LeftOut
 from training.tracking.store import TrackingSettings
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class ReplayReport(Result):
         aulc_labels: number of labels up to which areas under the curves are taken, the smallest number of any run.
         strategies: summary of the runs by strategy.
         rare: summary for rare speakers by strategy; None where no speaker is rare.
+        left_out: rows of both files whose clips can't be read; None where there are none.
+        unseen: number of test rows by intent, of the intents that the pool lacks, which count as wrong for every
+            strategy; None where there are none.
     """
 
     corpus: str
@@ -52,6 +56,8 @@ class ReplayReport(Result):
     aulc_labels: int
     strategies: Mapping[str, StrategySummary]
     rare: Mapping[str, RareSummary] | None = None
+    left_out: tuple[LeftOut, ...] | None = None
+    unseen: Mapping[str, int] | None = None
 
 
 def summarise_replay(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ from flows.runtime.settings import describe
 from sampling.learning_curves import Curve
 from sampling.measures import measure_entry
 from sampling.strategies.registry import strategy as known_strategy
+from training.replay_learners.clip_features import CLIP_FEATURES, LeftOut
 from training.replay_learners.corpora import LabelledCorpus, read_corpus
 from training.replay_learners.learners import LEARNERS
 from training.replay_learners.problem import make_problem, save_problem
@@ -138,6 +139,7 @@ def run_replay(home: Path, tracking: TrackingSettings, plan: Replay) -> ReplayRe
             _simulate(plan, results, advance)
     curves, full = results.curves_of(plan), results.full_of(plan)
     report = summarise_replay(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
+    report = replace(report, left_out=results.left_out or None, unseen=results.unseen or None)
     picture = plot_curves(report, curves)
     with output_errors(plan.out, "--out"):
         write_file(
@@ -149,13 +151,16 @@ def run_replay(home: Path, tracking: TrackingSettings, plan: Replay) -> ReplayRe
 
 
 def _key(plan: Replay) -> str:
-    return digest(canonical_json([plan.corpus.digest, plan.settings.model_dump()]))
+    features = [CLIP_FEATURES] if plan.corpus.speech else []
+    return digest(canonical_json([plan.corpus.digest, plan.settings.model_dump(), *features]))
 
 
 def _simulate(plan: Replay, results: _Results, advance: progress.Advance) -> None:
     with tempfile.TemporaryDirectory(prefix="earmark-replay-") as folder:
         with progress.track("reading the corpus", len(plan.corpus.train) + len(plan.corpus.test)) as read:
-            save_problem(make_problem(plan.corpus, plan.settings.neighbours, read), Path(folder))
+            problem = make_problem(plan.corpus, plan.settings.neighbours, read)
+            save_problem(problem, Path(folder))
+            results.keep_apart(problem.left_out, problem.unseen)
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: each learns on one core
         try:
@@ -212,12 +217,18 @@ class _Results:
         self.path, self.key = path, key
         self.full: dict[int, float] = {}
         self.curves: dict[tuple[str, int], Curve] = {}
+        self.left_out: tuple[LeftOut, ...] = ()
+        self.unseen: Mapping[str, int] = {}
         for text in path.read_text().splitlines() if path.exists() else ():
             try:
                 line = json.loads(text)
             except ValueError:
                 continue
-            if isinstance(line, dict) and line.pop("key", None) == key:
+            if not isinstance(line, dict) or line.pop("key", None) != key:
+                continue
+            if "unseen" in line:
+                self.left_out, self.unseen = tuple(LeftOut(**row) for row in line["left_out"]), line["unseen"]
+            else:
                 self._take(FullPool(line["seed"], line["full_pool"]) if "full_pool" in line else _curve(line))
 
     def keep(self, found: FullPool | Curve) -> None:
@@ -225,11 +236,20 @@ class _Results:
             line: dict[str, Any] = {"full_pool": found.accuracy, "seed": found.seed}
         else:
             line = asdict(found)
+        self._append(line)
+        self._take(found)
+
+    def keep_apart(self, left_out: tuple[LeftOut, ...], unseen: Mapping[str, int]) -> None:
+        """Keep which rows are left out, and how many test rows can't be right, for a run that is resumed."""
+        if (left_out, unseen) != (self.left_out, self.unseen):
+            self._append({"left_out": [asdict(row) for row in left_out], "unseen": dict(unseen)})
+            self.left_out, self.unseen = left_out, unseen
+
+    def _append(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps({"key": self.key, **line}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self._take(found)
 
     def _take(self, found: FullPool | Curve) -> None:
         if isinstance(found, FullPool):

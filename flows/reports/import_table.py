@@ -13,5 +13,8 @@ def show_preview(report: Preview) -> None:
     console.show_table("columns", ("column", "type"), list(report.columns.items()))
     console.show_table("mapping", ("field", "from"), list(report.mapping.items()))
     if report.problems:
-        rows = [(problem.row, problem.reason, problem.detail) for problem in report.problems[:20]]
-        console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)
+        rows = [(problem.file or problem.row, problem.reason, problem.detail) for problem in report.problems[:20]]
+        first = "file" if report.problems[0].file else "row"
+        console.show_table("first problems", (first, "reason", "detail"), rows, last_wide=True)
+    if report.notes:
+        console.show_lines("notes", report.notes)

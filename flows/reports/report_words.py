@@ -33,6 +33,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "still_refused": "rows still refused, of manifests with none accepted",
         "failed": "files that can't be read",
         "narrowed": "consent narrowed",
+        "left_out": "recordings that no row names",
     },
     "score": {
         "scored": "clips scored now",

@@ -157,7 +157,7 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
     for line in lines:
         place = f"{line['file']} " if several else ""
         what = f"{line['reason']}: {line.get('detail') or line.get('field') or 'the whole line'}"
-        groups.setdefault((place, what), []).append(line["line"])
+        groups.setdefault((place, what), []).append(line.get("clip") or line["line"])
     shown = list(groups.items())[:MOST_REFUSED]
     counts = refused if isinstance(refused, Mapping) else {}
     listed = Counter(line["reason"] for line in lines)
@@ -179,12 +179,13 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
 
 
 def _line_numbers(numbers: Sequence[object], count: int, *, at_least: bool) -> str:
-    """Return the first of the numbers, with the count of all lines."""
+    """Return the first of the numbers, or of the names of files, with the count of all lines."""
+    word = "file" if isinstance(numbers[0], str) else "line"
     if count == 1 and not at_least:
-        return f"line {numbers[0]}"
+        return f"{word} {numbers[0]}"
     first = ", ".join(str(number) for number in numbers[:MOST_NUMBERS])
     more = ", ..." if at_least or count > min(len(numbers), MOST_NUMBERS) else ""
-    return f"{'at least ' if at_least else ''}{count} line{'' if count == 1 else 's'} ({first}{more})"
+    return f"{'at least ' if at_least else ''}{count} {word}{'' if count == 1 else 's'} ({first}{more})"
 
 
 def cell(value: object) -> str:

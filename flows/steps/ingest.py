@@ -41,12 +41,14 @@ class RefusedManifestLine(Result):
         line: number of the line, from 1.
         reason: why it was refused, in one word.
         detail: what to do about it.
+        clip: the file, of a row that is a file in the folder of a labelled corpus; None for any other.
     """
 
     file: str | None = None
     line: int
     reason: str
     detail: str
+    clip: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,8 @@ def why_none_accepted(
         return None
     reason = max(sorted(refused), key=lambda each: refused[each])
     example = next((line for line in refused_lines if line.reason == reason), None)
-    such_as = f", such as line {example.line}: {example.detail}" if example else "; see the first refused lines"
+    where = (example.clip or f"line {example.line}") if example else ""
+    such_as = f", such as {where}: {example.detail}" if example else "; see the first refused lines"
     return f"none of the {received} rows was accepted, {refused[reason]} were refused as {reason}{such_as}"
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from annotation.assignment import PeopleSettings
 from annotation.consensus import SAFETY, Merged
-from annotation.csv_tables import SUFFIXES
+from annotation.csv_tables import SUFFIXES, as_utf8
 from annotation.files import Parsed, parse_annotations
 from annotation.proposals import resolved
 from annotation.row_parsing import Asked
@@ -109,6 +109,7 @@ def _parsed(
 
     All tasks are read only where a row names one that can't be seen in the bytes: a wrong id, or one that is escaped.
     """
+    data = as_utf8(data) if suffix in SUFFIXES else data
     named = sorted({found.decode() for found in _TASK_ID.findall(data)})
     for among in (named, None):
         tasks = asked_tasks(corpus, names, people_settings, among)

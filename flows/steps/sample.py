@@ -131,6 +131,41 @@ class DryRun(Result):
         return {**document, **report, "rows": rows}
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """An utterance that a round chose, as a dry run shows it.
+
+    Attributes:
+        utterance, reason, ask, score, inclusion: as in `Selection`.
+        seconds: expected time of annotators, all answers together [s].
+    """
+
+    utterance: str
+    reason: str
+    ask: str
+    score: float
+    inclusion: float
+    seconds: float
+
+
+def stored_rows(corpus: Corpus, night: Night) -> tuple[StoredRow, ...]:
+    """Return what the round of a night chose, most valuable first; none where the night has no round."""
+    with corpus.read() as conn:
+        if night.name not in rounds.names(conn):
+            return ()
+        chosen = rounds.selection(conn, night.name)
+    columns = zip(
+        chosen.utterance_ids.tolist(),
+        chosen.reasons.tolist(),
+        chosen.asks.tolist(),
+        chosen.scores.round(4).tolist(),
+        chosen.inclusion_probs.round(4).tolist(),
+        chosen.costs.round(1).tolist(),
+        strict=True,
+    )
+    return tuple(StoredRow(*values) for values in columns)
+
+
 def sample_round(corpus: Corpus, settings: SettingsOfSample, night: Night) -> SampleReport:
     """Choose the night's round and store it; a night has one round, so a repeat returns the stored one."""
     operation_id = operation_ids.sample(night.name)

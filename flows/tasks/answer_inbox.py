@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from annotation.csv_tables import SUFFIXES
+from annotation.csv_tables import SUFFIXES, as_utf8, header_end
 from corpus.errors import UsageError
 from corpus.ingest.file_kind import FileKind, kind_of
 from corpus.storage.durable_write import write_file
@@ -40,7 +40,7 @@ _LOOKS: Final[dict[FileKind, str]] = {
 }
 _OF_A_TASK: Final = frozenset(("task_id", "round", "utterance_id", "audio"))
 _OF_A_MANIFEST: Final = frozenset(("audio", "account", "consent"))
-_NO_TABLE: Final = frozenset(("audio", "Parquet", "compressed", "UTF-16", "binary"))
+_NO_TABLE: Final = frozenset(("audio", "Parquet", "compressed", "binary"))
 
 
 def waiting_files(folder: Path) -> list[Path]:
@@ -154,8 +154,10 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
     """
     if refused:
         name = Path(original_name(taken))
-        header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be fixed
-        kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in header.union(refused)]
+        is_table = name.suffix.lower() in SUFFIXES
+        header = range(1, header_end(data) + 1) if is_table else ()  # a table without its columns can't be fixed
+        lines = (as_utf8(data) if is_table else data).split(b"\n")
+        kept = [line for number, line in enumerate(lines, 1) if number in {*header, *refused}]
         _keep(taken.parent, name.stem, name.suffix, b"\n".join(kept) + b"\n")
     if taken.read_bytes() == data:
         taken.unlink()

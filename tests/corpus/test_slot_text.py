@@ -56,6 +56,59 @@ def test_a_value_is_found_by_its_words_in_normal_form(value: str, text: str, pla
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("ห้องครัว", "เปิดไฟห้องครัว"),
+        ("台所", "台所の電気をつけて"),
+        ("ｷｯﾁﾝ", "キッチンの電気"),
+        ("厨房", "打开厨房的灯"),
+        ("kitchen", "kitchenの電気"),
+        ("3", "3時に起こして"),
+        ("ຫ້ອງຄົວ", "ເປີດໄຟຫ້ອງຄົວ"),
+        ("မီးဖိုချောင်", "မီးဖိုချောင်မီးဖွင့်"),
+        ("ផ្ទះបាយ", "បើកភ្លើងផ្ទះបាយ"),
+    ],
+)
+def test_a_value_is_found_among_letters_that_are_written_without_spaces(value: str, text: str) -> None:
+    start, end = find_value(value, normalise(text))
+    assert normalise(text)[start:end] == normalise(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "message"),
+    [
+        ("電気", "電気と電気", "is in the text 2 times"),
+        ("コーヒ", "コーヒーを", "not in the text"),  # the next sign lengthens the last one
+        ("ครั", "ครัว", None),
+        ("คร", "ครัว", "not in the text"),  # a vowel sign belongs to the letter before it
+        ("kitch", "kitchenの電気", "not in the text"),
+        ("3", "13時に", "not in the text"),
+    ],
+)
+def test_no_letter_is_parted_from_its_signs_and_no_word_with_spaces_is_cut(
+    value: str, text: str, message: str | None
+) -> None:
+    if message is None:
+        assert find_value(value, normalise(text)) == (0, len(value))
+        return
+    with pytest.raises(RecordError, match=message):
+        find_value(value, normalise(text))
+
+
+UNSPACED = st.lists(st.sampled_from(("台所", "電気", "ห้อง", "ครัว", "厨房", "キッチン", "ไฟ")), min_size=1, max_size=3)
+
+
+@given(UNSPACED, UNSPACED, UNSPACED)
+def test_what_is_once_in_a_text_without_spaces_is_found_where_it_is(
+    before: list[str], words: list[str], after: list[str]
+) -> None:
+    value, text = "".join(words), normalise("".join([*before, *words, *after]))
+    assume(sum(text.startswith(value, k) for k in range(len(text))) == 1)
+    start, end = find_value(value, text)
+    assert text[start:end] == value
+
+
+@pytest.mark.parametrize(
     ("value", "text", "message"),
     [
         ("secret", "the light", "its value is not in the text; correct it, or give start and end"),

@@ -28,8 +28,10 @@ class LabelledRow:
         text: normalised words.
         intent: its true intent.
         speaker: the corpus' own name of the speaker; "" where it has none.
-        audio: file of the clip; None in a corpus of texts.
-        duration: length of the clip, or estimated length of the text when spoken [s].
+        audio: file of the clip, which may be missing; None in a corpus of texts.
+        duration: length of the clip as the row states it, or estimated length of the text when spoken [s].
+        line: of its file, from 1.
+        clip: the file as the row names it; "" in a corpus of texts.
     """
 
     text: str
@@ -37,6 +39,8 @@ class LabelledRow:
     speaker: str
     audio: Path | None
     duration: float
+    line: int
+    clip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class LabelledCorpus:
 
     Attributes:
         name: name of the folder.
-        digest: SHA-256 of both files.
+        digest: SHA-256 of both files and of the sizes of the clips, as a clip that was mended changes the results.
         train, test: the rows.
         speech: whether the rows have audio.
     """
@@ -56,18 +60,27 @@ class LabelledCorpus:
     test: tuple[LabelledRow, ...]
     speech: bool
 
+    def files(self) -> tuple[tuple[str, tuple[LabelledRow, ...]], ...]:
+        """Return the name of each file and its rows, those of the pool first."""
+        return ("train.jsonl", self.train), ("test.jsonl", self.test)
+
 
 def read_corpus(folder: Path) -> LabelledCorpus:
     """Return the corpus in a folder.
 
     Raises:
         UsageError: a file is missing, a row can't be read or lacks a field, only some rows have audio, or all rows
-            have the same intent; the message names the file, and the line where there is one.
+            of the pool have the same intent; the message names the file, and the line where there is one. A clip that
+            is missing or damaged is no error here.
     """
     hasher = hashlib.sha256()
     parts = {name: tuple(_rows(folder, name, hasher)) for name in ("train", "test")}
     speech = {row.audio is not None for part in parts.values() for row in part}
     if len(speech) > 1:
+        for name, part in parts.items():
+            gone = next((row for row in part if row.audio is not None and not row.audio.is_file()), None)
+            if gone is not None:
+                raise UsageError(f"corpus {folder.name}: {name}.jsonl line {gone.line}: audio names no file")
         raise UsageError(f"corpus {folder.name}: some rows have audio and others have none; split it into two corpora")
     if len({row.intent for row in parts["train"]}) < 2:
         raise UsageError(f"corpus {folder.name}: train.jsonl has one intent only; a replay needs at least two")
@@ -83,19 +96,31 @@ def _rows(folder: Path, name: str, hasher: Any) -> Iterator[LabelledRow]:
     hasher.update(hashlib.sha256(content).digest())
     where = f"corpus {folder.name}: {name}.jsonl"
     for number, row in read_objects(content, where):
-        yield _row(folder, row, f"{where} line {number}")
+        found = _row(folder, row, number, f"{where} line {number}")
+        if found.audio is not None:
+            size = found.audio.stat().st_size if found.audio.is_file() else -1
+            hasher.update(size.to_bytes(8, "little", signed=True))
+        yield found
 
 
-def _row(folder: Path, row: dict[str, Any], where: str) -> LabelledRow:
+def _row(folder: Path, row: dict[str, Any], number: int, where: str) -> LabelledRow:
     for key in ("text", "intent"):
         if not isinstance(row.get(key), str) or not row[key].strip():
             raise UsageError(f"{where} has no {key}; a row needs text and intent")
     audio = row.get("audio")
-    if audio is not None and not (isinstance(audio, str) and (folder / audio).is_file()):
+    if audio is not None and not (isinstance(audio, str) and audio.strip()):
         raise UsageError(f"{where}: audio names no file")
     text = normalise(row["text"])
     rate, samples = row.get("sample_rate"), row.get("num_samples")
     duration = max(1, len(text.split())) / WORDS_PER_SECOND
     if audio is not None and isinstance(rate, int) and isinstance(samples, int) and rate > 0:
         duration = samples / rate
-    return LabelledRow(text, row["intent"], str(row.get("speaker", "")), folder / audio if audio else None, duration)
+    return LabelledRow(
+        text=text,
+        intent=row["intent"],
+        speaker=str(row.get("speaker", "")),
+        audio=folder / audio if audio else None,
+        duration=duration,
+        line=number,
+        clip=audio or "",
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ import numpy.typing as npt
 
 from corpus.errors import UsageError
 from corpus.records.base import Floats, Strings
+from training.replay_learners.clip_features import LeftOut, read_clips, speech_features, unit_rows
 from training.replay_learners.corpora import LabelledCorpus, LabelledRow
 
 Rows = npt.NDArray[np.intp]
@@ -19,12 +22,6 @@ Progress = Callable[[int], None]
 
 DIMENSIONS: Final = 256
 """Dimensions of the truncated SVD of a text's n-grams."""
-
-CEPSTRA, STEPS = 20, 12
-"""Number of mel cepstra of a clip, and of time steps to which they and their deltas are stretched."""
-
-RATE: Final = 16_000
-"""Sample rate of decoded clips [Hz]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,16 @@ class Problem:
     Attributes:
         features: (N, D) float32 features of the pool, rows of unit length.
         test_features: (M, D) float32 features of the test set.
-        labels, test_labels: (N,) and (M,) numbers of the true intents, as indices of `intents`.
+        labels, test_labels: (N,) and (M,) numbers of the true intents, as indices of `intents`; a test row whose intent
+            the pool lacks has the number C, which nothing predicts.
         intents: names of the C intents, sorted.
         speakers, test_speakers: (N,) and (M,) str, names of the speakers.
-        durations: (N,) durations [s].
+        durations: (N,) lengths of the decoded clips, or estimated lengths of the texts when spoken [s].
         words: (N,) numbers of words.
         texts, test_texts: (N,) and (M,) str, normalised texts.
         clips, test_clips: (N,) and (M,) str, paths of the clips; "" in a corpus of texts.
+        left_out: rows whose clips can't be read; they are in no array.
+        unseen: number of test rows by intent, of the intents that the pool lacks.
     """
 
     features: Floats
@@ -56,6 +56,8 @@ class Problem:
     test_texts: Strings
     clips: Strings
     test_clips: Strings
+    left_out: tuple[LeftOut, ...] = ()
+    unseen: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def speech(self) -> bool:
@@ -68,6 +70,9 @@ class Problem:
         return replace(self, labels=labels, **{name: getattr(self, name)[rows] for name in names})
 
 
+_ARRAYS: Final = [column.name for column in fields(Problem) if column.name not in ("left_out", "unseen")]
+
+
 def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progress | None = None) -> Problem:
     """Return the corpus as arrays.
 
@@ -77,44 +82,55 @@ def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progr
         on_progress: called with the number of rows read so far.
 
     Raises:
-        UsageError: a test row has an intent that the pool lacks, or a clip can't be read.
+        UsageError: no clip of a split can be read, or those of the pool have one intent only.
     """
-    intents = tuple(sorted({row.intent for row in corpus.train}))
-    number = {intent: k for k, intent in enumerate(intents)}
-    missing = sorted({row.intent for row in corpus.test} - set(intents))
-    if missing:
-        raise UsageError(f"corpus {corpus.name}: intent {missing[0]!r} of test.jsonl never occurs in train.jsonl")
-    make = speech_features if corpus.speech else text_features
-    pool, test = make(corpus.train, corpus.test, on_progress or (lambda done: None))
+    said = on_progress or (lambda done: None)
+    left_out: tuple[LeftOut, ...] = ()
+    durations = np.array([row.duration for row in corpus.train], np.float64)
+    if corpus.speech:
+        done = itertools.count(1)
+        clips, test_clips = (read_clips(rows, file, lambda: said(next(done))) for file, rows in corpus.files())
+        corpus = replace(corpus, train=clips.rows, test=test_clips.rows)
+        durations, left_out = clips.durations, (*clips.left_out, *test_clips.left_out)
+        pool, test = speech_features(clips, test_clips)
+    else:
+        pool, test = text_features(corpus.train, corpus.test, said)
     if neighbours:
         pool, test = with_neighbourhoods(pool, test, min(neighbours, len(pool) - 1))
+    intents = tuple(sorted({row.intent for row in corpus.train}))
+    if len(intents) < 2:
+        raise UsageError(f"corpus {corpus.name}: the clips of train.jsonl that can be read have one intent only")
+    number = {intent: k for k, intent in enumerate(intents)}
+    unseen = Counter(row.intent for row in corpus.test if row.intent not in number)
     return Problem(
         features=pool,
         test_features=test,
         labels=np.array([number[row.intent] for row in corpus.train], np.intp),
-        test_labels=np.array([number[row.intent] for row in corpus.test], np.intp),
+        test_labels=np.array([number.get(row.intent, len(intents)) for row in corpus.test], np.intp),
         intents=intents,
         speakers=np.array([row.speaker for row in corpus.train]),
         test_speakers=np.array([row.speaker for row in corpus.test]),
-        durations=np.array([row.duration for row in corpus.train], np.float64),
+        durations=durations,
         words=np.array([len(row.text.split()) for row in corpus.train], np.intp),
         texts=np.array([row.text for row in corpus.train]),
         test_texts=np.array([row.text for row in corpus.test]),
         clips=np.array([str(row.audio or "") for row in corpus.train]),
         test_clips=np.array([str(row.audio or "") for row in corpus.test]),
+        left_out=left_out,
+        unseen=dict(sorted(unseen.items())),
     )
 
 
 def save_problem(problem: Problem, folder: Path) -> None:
     """Write the problem to the folder, one file an array, so that other processes can map it into memory."""
     folder.mkdir(parents=True, exist_ok=True)
-    for column in fields(Problem):
-        np.save(folder / f"{column.name}.npy", np.asarray(getattr(problem, column.name)))
+    for name in _ARRAYS:
+        np.save(folder / f"{name}.npy", np.asarray(getattr(problem, name)))
 
 
 def load_problem(folder: Path) -> Problem:
-    """Return the problem in a folder, its arrays mapped into memory."""
-    found = {column.name: np.load(folder / f"{column.name}.npy", mmap_mode="r") for column in fields(Problem)}
+    """Return the problem in a folder, its arrays mapped into memory; it does not say what was left out."""
+    found = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     return Problem(**found | {"intents": tuple(found["intents"].tolist())})
 
 
@@ -139,57 +155,6 @@ def text_features(
     features = unit_rows(svd.fit_transform(pool_grams)), unit_rows(svd.transform(test_grams))
     on_progress(len(pool) + len(test))
     return features
-
-
-def speech_features(
-    pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
-) -> tuple[Floats, Floats]:
-    """Return (N, D) and (M, D) features of clips: 20 mel cepstra and their deltas at 12 time steps, standardised.
-
-    Mean and standard deviation are those of the pool.
-
-    Raises:
-        UsageError: a clip can't be read; the message names its row.
-    """
-    pipeline = _cepstra()
-    rows, vectors = [*pool, *test], []
-    for done, row in enumerate(rows, 1):
-        vectors.append(_clip_vector(row, pipeline, done - 1 if done <= len(pool) else done - 1 - len(pool)))
-        on_progress(done)
-    found = np.stack(vectors)
-    mean, spread = found[: len(pool)].mean(axis=0), found[: len(pool)].std(axis=0)
-    found = unit_rows((found - mean) / np.maximum(spread, 1e-6))
-    return found[: len(pool)], found[len(pool) :]
-
-
-def _cepstra() -> Any:
-    from corpus.audio import torchaudio_guard
-
-    torchaudio_guard.guard()
-    from torchaudio.transforms import MFCC
-
-    spectrum = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40, "f_max": 4000.0}
-    return MFCC(sample_rate=RATE, n_mfcc=CEPSTRA, melkwargs=spectrum)
-
-
-def _clip_vector(row: LabelledRow, pipeline: Any, number: int) -> Floats:
-    import torch
-    from torchaudio.functional import compute_deltas
-
-    from corpus.audio.decode import decode
-    from corpus.audio.limits import AudioSettings
-    from corpus.errors import EarmarkError
-
-    assert row.audio is not None
-    try:
-        samples, _ = decode(row.audio, AudioSettings())
-    except EarmarkError as error:
-        raise UsageError(f"the clip of row {number + 1} can't be read: {error}") from None
-    cepstra = pipeline(torch.from_numpy(samples))
-    both = torch.cat([cepstra, compute_deltas(cepstra)])
-    steps = torch.nn.functional.interpolate(both[None], size=STEPS, mode="linear", align_corners=True)
-    vector: Floats = steps[0].flatten().numpy().astype(np.float32)
-    return vector
 
 
 def with_neighbourhoods(
@@ -230,12 +195,3 @@ def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
     weights /= weights.sum(axis=1, keepdims=True)
     where = (np.repeat(np.arange(len(rows)), neighbours), near.ravel())
     return csr_array((weights.ravel(), where), shape=(len(rows), len(pool)))
-
-
-def unit_rows(rows: npt.ArrayLike) -> Floats:
-    """Return the rows scaled to length 1, float32; a row of zeros (no n-gram of the pool) becomes the first axis."""
-    found = np.asarray(rows, np.float64)
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    out: Floats = (found / np.maximum(length, 1e-12)).astype(np.float32)
-    out[length[:, 0] < 1e-9, 0] = 1.0
-    return out

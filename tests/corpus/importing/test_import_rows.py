@@ -45,12 +45,6 @@ def corpus(tmp_path: Path) -> Iterator[Corpus]:
     made.close()
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[Path]:
-    with scratch(tmp_path / "home") as folder:
-        yield folder
-
-
 def settings(given: dict[str, Any]) -> ImportSettings:
     return ImportSettings.model_validate(given)
 

@@ -148,6 +148,11 @@ def test_what_was_chosen_is_shown_with_its_night(lived, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     why = "chosen before, and a night has one round; --clips and --minutes changed nothing"
     assert done.stdout.startswith(f"night {night.night}: {why}\n")
+    document = json.loads(earmark("sample", "--night", night.night, "--json", *arguments(home)).stdout)
+    assert len({row["utterance"] for row in document["rows"]}) == document["chosen"] == night.chosen
+    assert {name for row in document["rows"] for name in row} == {
+        "utterance", "reason", "ask", "score", "inclusion", "seconds",
+    }  # fmt: skip
 
 
 def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(lived, tmp_path: Path):

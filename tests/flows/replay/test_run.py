@@ -12,6 +12,7 @@ import pytest
 from corpus.errors import UsageError
 from flows.replay import run as run_replay
 from flows.replay.simulate import ReplaySettings, problem_of_seed, simulate
+from flows.reports.replay_table import show_replay
 from flows.runtime.settings import load_settings
 from sampling.strategies.registry import STRATEGIES
 from tests.training.replay_learners.corpora import write_clips, write_texts
@@ -103,6 +104,30 @@ def test_clips_are_replayed_with_rare_speakers(settings, tmp_path):
     plan = run_replay.plan_replay(settings.home, clips, "default", 1, how, tmp_path / "o", 1)
     report = run_replay.run_replay(settings.home, settings.tracking, plan)
     assert set(report.rare["default"].error) == {"all", "ann"}
+
+
+def test_what_is_left_out_and_what_nobody_can_get_right_is_said_also_by_a_run_that_is_resumed(
+    settings, tmp_path, capsys
+):
+    clips = write_clips(tmp_path / "clips", pool=30, test=12)
+    (clips / "train-4.wav").write_bytes(b"")
+    with (clips / "test.jsonl").open("a") as file:
+        file.write(json.dumps({"audio": "test-0.wav", "text": "x", "intent": "odd"}) + "\n")
+    how = run_replay.replay_settings([], learner="linear", batch=5, neighbours=3, until=0.9, max_labels=10)
+    plan = run_replay.plan_replay(settings.home, clips, "default", 1, how, tmp_path / "o", 1)
+    report = run_replay.run_replay(settings.home, settings.tracking, plan)
+    assert (report.full_pool, report.unseen) == (pytest.approx(12 / 13), {"odd": 1})
+    assert [(row.file, row.line, row.clip) for row in report.left_out] == [("train.jsonl", 5, "train-4.wav")]
+    assert run_replay.run_replay(settings.home, settings.tracking, plan) == report
+    assert json.loads((plan.out / "replay.json").read_text())["left_out"][0]["file"] == "train.jsonl"
+    show_replay(report, plan.out)
+    said = capsys.readouterr().err
+    assert "train.jsonl: 1 row is left out, since the clip can't be read" in said
+    assert "train.jsonl line 5: train-4.wav: empty: " in said
+    assert "test.jsonl: 1 row counts as wrong for every strategy, since train.jsonl lacks the intent: odd" in said
+    (clips / "train-4.wav").write_bytes((clips / "train-1.wav").read_bytes())
+    mended = run_replay.plan_replay(settings.home, clips, "default", 1, how, tmp_path / "o", 1)
+    assert run_replay.run_replay(settings.home, settings.tracking, mended).left_out is None
 
 
 @pytest.mark.parametrize(

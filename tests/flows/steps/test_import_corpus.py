@@ -129,6 +129,34 @@ def test_a_corpus_of_refused_rows_alone_is_shown_and_ends_with_the_commonest_rea
     assert "none of the 4 rows was accepted, 3 were refused as unreadable, such as line 2: " in said
 
 
+def test_recordings_of_a_folder_are_named_by_their_files_and_what_is_odd_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = labelled.class_folders(tmp_path / "data", range(6))
+    first, second = (f"{labelled.INTENTS[k % 2]}/{k}.wav" for k in (2, 3))
+    (folder / first).write_bytes(b"RIFF\0\0")
+    (folder / second).write_bytes(b"")
+    (folder / "loose.wav").write_bytes(labelled.clip(9))
+    account = ("--set", "importing.constants.account=somebody")
+    notes = [
+        "1 recording beside the class folders without a class: loose.wav",
+        "column label has 2 classes; if they are intents: --set importing.columns.intent=label",
+    ]
+    assert run(tmp_path / "home", str(folder), "--dry-run", *account) == 0
+    shown = capfd.readouterr().out
+    assert [line.strip() for line in shown.partition("notes\n")[2].splitlines()] == notes
+    assert first in shown
+    assert run(tmp_path / "home", str(folder), *account) == 0
+    shown = capfd.readouterr().out
+    assert f"  file {first}: unreadable: " in shown
+    assert f"  file {second}: empty: " in shown
+    assert [line.strip() for line in shown.partition("notes\n")[2].splitlines()] == notes
+    assert run(tmp_path / "home", str(folder), "--json", *account) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["notes"] == notes
+    assert sorted(row["clip"] for row in document["refused_lines"]) == [first, second]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -19,7 +19,7 @@ from corpus.tables import models as store
 from corpus.tables import scores
 from flows.nights.night import night_named
 from flows.runtime.settings import Settings
-from flows.steps.sample import dry_run, sample_round
+from flows.steps.sample import dry_run, sample_round, stored_rows
 from tests.corpus.stored import arrive, choose, corpus_at, predictions_of, score
 from tests.flows.homes import small_settings
 
@@ -123,3 +123,20 @@ def test_the_expected_minutes_count_the_second_answer_to_audit_rows(world, peopl
         assert row.seconds == pytest.approx(once * (answers if row.reason == "audit" else 1), abs=0.06)
     assert drawn
     assert report.report.minutes == pytest.approx(sum(row.seconds for row in report.rows) / 60, abs=0.02)
+
+
+def test_the_rows_of_a_stored_round_are_those_that_the_dry_run_showed(world):
+    corpus, settings, ids = world
+    night = night_named(NIGHT, "UTC", 0)
+    assert stored_rows(corpus, night) == ()
+    predictions = predictions_of(ids)
+    with corpus.operation("score/0", "score") as op:
+        scores.put(corpus, op, replace(predictions, asr=np.abs(predictions.asr)), {})
+    shown = dry_run(corpus, settings, night).rows
+    report = sample_round(corpus, settings, night)
+    rows = stored_rows(corpus, night)
+    assert len(rows) == report.chosen > 0
+    for row, before in zip(rows, shown, strict=True):
+        for name in ("utterance", "reason", "ask", "score", "inclusion", "seconds"):
+            assert getattr(row, name) == getattr(before, name)
+    assert stored_rows(corpus, night_named(EMPTY, "UTC", 0)) == ()

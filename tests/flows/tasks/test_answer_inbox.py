@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from annotation.csv_tables import as_utf8
 from corpus.errors import UsageError
 from flows.runtime.settings import Settings
 from flows.tasks import answer_inbox
@@ -72,6 +73,28 @@ def test_refused_lines_of_files_of_one_name_are_all_kept_and_once(settings: Sett
     assert (settings.answers / "a.refused-2.jsonl").read_bytes() == b"other\n"
     assert all(path.stat().st_mode & 0o077 == 0 for path in settings.answers.iterdir())
     assert answer_inbox.waiting_files(settings.answers) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"h,i\n1\nbad\n",
+        b"\n\nh,i\n1\nbad\n",
+        b"sep=;\nh,i\n1\nbad\n",
+        b"h,i\r1\rbad\r",
+        "h,i\n1\nbad\n".encode("utf-16"),
+    ],
+)
+def test_refused_lines_of_a_table_stay_below_its_columns(settings: Settings, data: bytes):
+    file = settings.answers / "a.csv"
+    file.write_bytes(data)
+    taken, held = answer_inbox.take(file)
+    plain = as_utf8(held)
+    refused = 1 + plain.split(b"\n").index(b"bad")
+    answer_inbox.check(taken)
+    answer_inbox.put_away(taken, held, [refused])
+    (kept,) = settings.answers.iterdir()
+    assert kept.read_bytes() == plain.replace(b"1\n", b"")
 
 
 def test_a_file_that_cant_be_read_keeps_its_name(settings: Settings):

@@ -2,12 +2,14 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 
 from corpus.errors import UsageError
 from tests.training.replay_learners.corpora import write_clips, write_texts
-from training.replay_learners.corpora import read_corpus
+from training.replay_learners.clip_features import read_clips, unit_rows
+from training.replay_learners.corpora import LabelledRow, read_corpus
 from training.replay_learners.learners import LEARNERS
-from training.replay_learners.problem import load_problem, make_problem, save_problem, unit_rows, with_neighbourhoods
+from training.replay_learners.problem import load_problem, make_problem, save_problem, with_neighbourhoods
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +128,88 @@ def test_a_corpus_that_can_not_be_replayed_is_refused_with_the_reason(tmp_path):
     (tmp_path / "test.jsonl").write_text("")
     with pytest.raises(UsageError, match=r"test\.jsonl is empty"):
         read_corpus(tmp_path)
-    folder = write_texts(tmp_path / "more", pool=8, test=4)
-    spoil(folder, "test", '{"text": "a", "intent": "never seen"}')
-    with pytest.raises(UsageError, match="never seen"):
+
+
+def test_test_rows_of_an_intent_that_the_pool_lacks_are_wrong_for_everybody_and_counted(tmp_path):
+    folder = write_texts(tmp_path, pool=80, test=20)
+    before = make_problem(read_corpus(folder))
+    for name in ("never seen", "never seen", "nor this"):
+        spoil(folder, "test", json.dumps({"text": "a", "intent": name}))
+    problem = make_problem(read_corpus(folder))
+    assert problem.unseen == {"never seen": 2, "nor this": 1}
+    assert (before.unseen, before.left_out) == ({}, ())
+    assert problem.intents == before.intents
+    for rows in (np.arange(80), np.arange(0, 80, 4), np.arange(1)):
+        found = LEARNERS["linear"](problem)(rows, problem.labels[rows])
+        assert not (found.predicted == problem.test_labels)[20:].any()
+        assert found.probs.shape == (80, len(before.intents))
+    assert (found.predicted == problem.test_labels).any()
+
+
+def test_a_clip_that_cant_be_read_is_left_out_and_named_by_file_and_line(tmp_path):
+    folder = write_clips(tmp_path, pool=60, test=20)
+    whole = make_problem(read_corpus(folder))
+    (folder / "train-3.wav").write_bytes((folder / "train-3.wav").read_bytes()[:2000])
+    (folder / "test-7.wav").write_bytes(b"")
+    (folder / "test-9.wav").unlink()
+    corpus = read_corpus(folder)
+    steps = []
+    problem = make_problem(corpus, on_progress=steps.append)
+    assert steps == list(range(1, 81))
+    assert [(row.file, row.line, row.clip, row.why.split(":")[0]) for row in problem.left_out] == [
+        ("train.jsonl", 4, "train-3.wav", "truncated"),
+        ("test.jsonl", 8, "test-7.wav", "empty"),
+        ("test.jsonl", 10, "test-9.wav", "missing_file"),
+    ]
+    kept = np.delete(np.arange(60), 3)
+    for name in ("labels", "speakers", "durations", "texts", "clips"):
+        np.testing.assert_array_equal(getattr(problem, name), getattr(whole, name)[kept])
+    assert len(problem.test_features) == len(problem.test_labels) == len(problem.test_clips) == 18
+    assert corpus.digest != read_corpus(write_clips(tmp_path / "again", pool=60, test=20)).digest
+
+
+def test_a_split_without_a_clip_that_can_be_read_is_one_line(tmp_path):
+    folder = write_clips(tmp_path, pool=6, test=2)
+    for clip in folder.glob("test-*.wav"):
+        clip.unlink()
+    with pytest.raises(
+        UsageError, match=r"no clip of test\.jsonl can be read, the first is .* line 1: test-0\.wav: missing"
+    ):
         make_problem(read_corpus(folder))
+    folder = write_clips(tmp_path / "b", pool=6, test=2)
+    for k in (1, 2, 4, 5):
+        (folder / f"train-{k}.wav").write_bytes(b"RIFF")
+    with pytest.raises(UsageError, match="have one intent only"):
+        make_problem(read_corpus(folder))
+
+
+def test_durations_are_those_of_the_decoded_clips(tmp_path):
+    folder = write_clips(tmp_path, pool=6, test=3)
+    for name in ("train", "test"):
+        rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        wrong = [{**row, "num_samples": 99_999} if k % 2 else {"sample_rate": None} | row for k, row in enumerate(rows)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in wrong))
+    problem = make_problem(read_corpus(folder))
+    np.testing.assert_allclose(problem.durations, 0.3)
+    np.testing.assert_array_equal(problem.words, 1)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 4.0])
+def test_every_moment_of_a_clip_counts_in_its_features(tmp_path, seconds):
+    size = int(16_000 * seconds)
+    quiet = 0.01 * np.random.default_rng(0).normal(size=size)
+    paths = []
+    for k, place in enumerate([None, *np.linspace(0, size - 400, 40).astype(int)]):
+        samples = quiet.copy()
+        if place is not None:
+            samples[place : place + 400] += 0.5 * np.sin(np.arange(400))
+        paths.append(tmp_path / f"{k}.wav")
+        soundfile.write(paths[-1], samples, 16_000)
+    rows = [LabelledRow("a", "a", "", path, 1.0, k, path.name) for k, path in enumerate(paths, 1)]
+    vectors = read_clips(rows, "train.jsonl", lambda: None).vectors
+    assert vectors.shape == (41, 480)
+    changed = np.abs(vectors[1:] - vectors[0]).max(axis=1)
+    assert changed.min() > 0.1 * changed.max()
 
 
 def test_the_real_models_learn_in_the_place_of_the_quick_ones(texts):
