@@ -25,7 +25,10 @@ def test_a_text_is_read_as_it_was_written_plain_or_of_gzip(tmp_path_factory, tex
     [
         ("\ufeffwords".encode("utf-16-le"), "can't be read as UTF-8 text; give a UTF-8 text file"),
         ("words".encode("utf-16-le"), "has NUL bytes, as texts in UTF-16 have; save it as UTF-8"),
-        (gzip.compress("words".encode("utf-16-be"), mtime=0), "has NUL bytes, as texts in UTF-16 have; save it as UTF-8"),
+        (
+            gzip.compress("words".encode("utf-16-be"), mtime=0),
+            "has NUL bytes, as texts in UTF-16 have; save it as UTF-8",
+        ),
         (b"\xff", "can't be read as UTF-8 text; give a UTF-8 text file"),
         (gzip.compress(b"words", mtime=0)[:-9], "can't be read as UTF-8 text; give a UTF-8 text file"),
         (b"mmap lm http://kheafield.com/code format version 5\n\0", "a binary of KenLM; give the ARPA file "),
