@@ -219,7 +219,7 @@ def test_rows_whose_clips_are_missing_make_no_night_of_the_day_of_their_ingest(s
     ingest_manifests(corpus, settings, [write(settings.inbox / "b.jsonl", rows[2:])], from_inbox=False)
     with corpus.read() as conn:
         ahead = [night.night for night in nights_of(conn, settings.night, 9, NOW) if night.night not in arrived]
-    assert ahead == [last_night(NOW, settings.night.time_zone, settings.night.ends_at).name]
+    assert ahead == [last_night(corpus.clock(), settings.night.time_zone, settings.night.ends_at).name]
 
 
 def test_an_arrival_ahead_of_the_clock_waits_in_the_inbox_and_is_taken_in_later(settings: Settings, corpus: Corpus):
