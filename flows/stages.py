@@ -124,7 +124,14 @@ def rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
 def _score_shards(corpus: Corpus, settings: Settings, plan: score_step.ScorePlan) -> list[score_step.ShardReport]:
     if not plan.shards:
         return []
-    run_step("check window", window_check.note_window_of_version, settings, plan.asr)
+    run_step(
+        "check window",
+        window_check.note_window_of_version,
+        settings.home,
+        settings.tracking,
+        settings.score.transcribe,
+        plan.asr,
+    )
     how = run_step("calibrate draws", draw_temperature.score_settings, corpus, settings, plan.asr)
     count = len(plan.shards)
     shards = progress.over(plan.shards, "scoring shards of clips", count, "shards") if count > 1 else plan.shards

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
@@ -25,7 +26,9 @@ from flows.steps.training_examples import asr_examples
 
 if TYPE_CHECKING:
     from training.asr.draw_temperature import DrawTemperature
+    from training.evaluation.gate import PromotionSettings
     from training.score import ScoreSettings
+    from training.tracking.store import TrackingSettings
 
 
 class SettingsOfDraws(HasHome, HasScore, HasPromotion, HasTracking, Protocol):
@@ -66,7 +69,7 @@ def _temperature(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersio
     if stored is not None and stored.value is not None:
         return DrawTemperature(stored.value, stored.clips, stored.wrong, stored.expected)
     until = DrawTemperature(of_base or UNCALIBRATED, 0, known=of_base is not None)
-    rows = _rows(corpus, settings, version)[:MOST_CLIPS]
+    rows = _rows(corpus, settings.promotion, version)[:MOST_CLIPS]
     if len(rows) < FEWEST_CLIPS:
         return replace(until, clips=len(rows))
     if stored is not None and len(rows) <= stored.clips:
@@ -77,7 +80,7 @@ def _temperature(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersio
         found = calibrate_draws(asr, clips, settings.score.transcribe.window, on_draws)
     assert found is not None
     if found.wrong is not None:
-        _store(corpus, settings, version, replace(found, clips=len(rows)))
+        _store(corpus, settings.home, settings.tracking, version, replace(found, clips=len(rows)))
     return found if found.expected is not None else replace(until, clips=found.clips, wrong=found.wrong)
 
 
@@ -90,12 +93,12 @@ def _of_its_base(conn: sa.Connection, version: ModelVersion) -> float | None:
     return next((each.value for each in found if each is not None and each.value is not None), None)
 
 
-def _rows(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersion) -> list[SnapshotRow]:
+def _rows(corpus: Corpus, promotion: PromotionSettings, version: ModelVersion) -> list[SnapshotRow]:
     """Return the labelled rows that may set a version's temperature: of dev speakers; of a base, those to learn, too.
 
     An external model may have learned from what was handed out to train it.
     """
-    snapshot = current_snapshot(corpus, settings.promotion, "asr")
+    snapshot = current_snapshot(corpus, promotion, "asr")
     learned: set[str] = set()
     if version.snapshot_id:
         with corpus.read() as conn:
@@ -104,7 +107,9 @@ def _rows(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersion) -> l
     return [row for role in roles for row in snapshot.of(role) if row.utterance_id not in learned]
 
 
-def _store(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersion, found: DrawTemperature) -> None:
+def _store(
+    corpus: Corpus, home: Path, tracking: TrackingSettings, version: ModelVersion, found: DrawTemperature
+) -> None:
     """Keep what was found on labelled clips, also in the version's run in MLflow."""
     from training.tracking.runs import log_params
     from training.tracking.store import open_tracking
@@ -118,8 +123,7 @@ def _store(corpus: Corpus, settings: SettingsOfDraws, version: ModelVersion, fou
             op.result = {"clips": found.clips, "wrong": found.wrong, "draw_temperature": value}
     if value is not None:
         with suppress(EarmarkError):  # a server that is away for a moment ends no scoring
-            tracking = open_tracking(settings.tracking, settings.home)
-            log_params(tracking, version.run_id, {"draw_temperature": str(value)})
+            log_params(open_tracking(tracking, home), version.run_id, {"draw_temperature": str(value)})
 
 
 def draws_line(name: str, draws: DrawTemperature, labelled: str) -> str:

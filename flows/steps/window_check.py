@@ -10,11 +10,11 @@ from corpus.errors import EarmarkError
 from corpus.records.models import ModelVersion
 from flows.models import registry
 from flows.runtime import progress
-from flows.steps.draw_temperature import SettingsOfDraws
 
 if TYPE_CHECKING:
     from training.asr.model import AsrModel
     from training.asr.transcribe import TranscribeSettings
+    from training.tracking.store import TrackingSettings
 
 LEARNED_PARAM = "config.asr.loop.window"
 """Parameter of a version's run in MLflow: the window in which it learned."""
@@ -36,22 +36,30 @@ def note_window_of_training(base: Path, learns: float | None, works: TranscribeS
         )
 
 
-def note_window_of_version(settings: SettingsOfDraws, version: ModelVersion) -> None:
+def note_window_of_version(
+    home: Path, tracking: TrackingSettings, works: TranscribeSettings, version: ModelVersion
+) -> None:
     """Say so where a version that learned from labels scores in another window than that in which it learned.
 
     A base learned in its own window, and is used in a shorter one before a version has learned in that.
+
+    Args:
+        home: EARMARK_HOME.
+        tracking: where runs are tracked.
+        works: how clips are transcribed.
+        version: the speech model.
     """
     from training.tracking.runs import run_params
     from training.tracking.store import open_tracking
 
-    asr, works = registry.load_asr(settings.home, version), settings.score.transcribe.window
+    asr = registry.load_asr(home, version)
     if version.origin != "learned" or asr.head != "seq2seq":
         return
     try:
-        logged = run_params(open_tracking(settings.tracking, settings.home), version.run_id).get(LEARNED_PARAM)
+        logged = run_params(open_tracking(tracking, home), version.run_id).get(LEARNED_PARAM)
     except EarmarkError:  # a server that is away for a moment ends no scoring
         return
-    if logged is not None and (both := _other_windows(asr, json.loads(logged), works)):
+    if logged is not None and (both := _other_windows(asr, json.loads(logged), works.window)):
         learns = json.loads(logged)
         progress.note(
             f"asr/{version.version} learned in a window of {both[0]:g} s, but works in {_window(both[1], False)}; "

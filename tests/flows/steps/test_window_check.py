@@ -62,5 +62,5 @@ def test_a_scoring_says_so_of_a_version_that_learned_in_another_window(whisper: 
 def notes(settings: Settings, version: ModelVersion) -> list[str]:
     events: list[progress.Event] = []
     with progress.listening(events.append):
-        note_window_of_version(settings, version)
+        note_window_of_version(settings.home, settings.tracking, settings.score.transcribe, version)
     return [event.line for event in events if isinstance(event, progress.Noted)]
