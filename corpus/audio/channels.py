@@ -20,8 +20,8 @@ _AS_LOUD: Final = 0.999  # of the largest power; of channels that are equal but 
 def to_mono(samples: Floats, settings: AudioSettings) -> tuple[Floats, bool]:
     """Return the mean of the channels, (n,) float32, or the loudest of channels that cancel; and whether it is that.
 
-    Channels cancel where their mean is less than half as loud as it would be if all but the loudest were silent, such as
-    those of a cable with the wires of one channel swapped.
+    Channels cancel where their mean is less than half as loud as it would be if all but the loudest were silent, such
+    as those of a cable with the wires of one channel swapped.
 
     Args:
         samples: (n, channels) float32.
