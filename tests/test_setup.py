@@ -29,8 +29,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+ALONE = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+"""The environment without what a `make` that runs these tests tells those below it."""
+
+
 def make(folder: Path, target: str = "setup") -> str:
-    done = subprocess.run(["make", target], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["make", target], cwd=folder, capture_output=True, text=True, env=ALONE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr
     return done.stdout
@@ -75,7 +79,7 @@ def test_what_was_broken_since_it_was_ready_is_repaired(project: Path, fault: Ca
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_setup_is_taken_up_again(project: Path, seconds: float, how: signal.Signals):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(["make", "setup"], cwd=project, start_new_session=True, **quiet)
+    process = subprocess.Popen(["make", "setup"], cwd=project, start_new_session=True, env=ALONE, **quiet)
     time.sleep(seconds)
     os.killpg(process.pid, how)  # make and what it runs, as Ctrl-C reaches both
     process.wait(60)
