@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.budget import SamplingSettings, nights_to_audit_rows
+from sampling.budget import SamplingSettings, nights_to_audit_rows, plan_budget
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,30 @@ from sampling.budget import SamplingSettings, nights_to_audit_rows
 )
 def test_half_of_the_clips_are_audit_rows_while_they_are_few(clips: int | None, so_far: int, nights: int | None):
     assert nights_to_audit_rows(SamplingSettings(clips=clips), 100, so_far) == nights
+
+
+def test_the_audit_share_fits_the_minutes_though_its_dearest_rows_were_drawn():
+    """Four of five rows would fit by their mean; but if the one of 60 s is drawn, no second row fits."""
+    settings = SamplingSettings(clips=5, minutes=1, audit_share=1.0, max_fraction=1.0)
+    costs = np.array([1.0, 1.0, 1.0, 1.0, 60.0])
+    budget = plan_budget(
+        settings, pool_size=5, available=5, audit_room=5, audit_rows_so_far=500, costs=costs, audit_costs=costs
+    )
+    assert (budget.planned, budget.audit) == (4, 1)
+
+
+def test_an_audit_share_is_rounded_up():
+    settings = SamplingSettings(clips=11, audit_share=0.1, max_fraction=1.0)
+    budget = plan_budget(
+        settings,
+        pool_size=11,
+        available=11,
+        audit_room=11,
+        audit_rows_so_far=500,
+        costs=np.ones(11),
+        audit_costs=np.ones(11),
+    )
+    assert budget.audit == 2
 
 
 def test_without_an_audit_share_no_number_of_nights_is_enough():

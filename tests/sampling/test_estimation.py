@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from corpus.errors import RecordError
 from sampling.audit_sample import allowance, audit_sample
@@ -52,6 +53,24 @@ def test_speakers_that_agree_by_chance_do_not_close_the_interval():
     assert found.high - found.low > 0.2
     ratio = weighted_ratio([1, 1, 1, 1], [5, 5, 5, 5], np.full(4, 0.5), np.array(["a", "b", "c", "d"]))
     assert ratio.high / ratio.low > 1.5
+
+
+@pytest.mark.parametrize(("hits", "speakers"), [(3, 10), (1, 4), (9, 30)])
+def test_a_share_of_one_row_a_speaker_has_wilsons_bounds_with_students_t(hits, speakers):
+    """p (1 - p) / variance is S - 1 there, and the bounds are where (share - p)^2 = t^2 p (1 - p) / (S - 1)."""
+    column = (np.arange(speakers) < hits).astype(float)
+    found = weighted_share(column, np.full(speakers, 0.2), np.array([f"s{i}" for i in range(speakers)]))
+    share, t = hits / speakers, stats.t.ppf(0.975, speakers - 1)
+    room = t**2 / (speakers - 1)
+    low, high = sorted(np.roots([1 + room, -2 * share - room, share**2]).real)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_a_ratio_of_one_row_a_speaker_has_students_t_with_one_degree_less_than_speakers():
+    """Two speakers of equal size: the log of the bound is t_1 times the relative error, and t_1 is 12.7."""
+    found = weighted_ratio([2, 18], [100, 100], [0.5, 0.5], np.array(["a", "b"]))
+    relative = stats.sem([0.02, 0.18]) / 0.1
+    assert np.log(found.high / found.value) == pytest.approx(stats.t.ppf(0.975, 1) * relative)
 
 
 def test_one_speaker_alone_gives_the_widest_interval():

@@ -120,6 +120,10 @@ def test_a_forgotten_account_keeps_what_it_withdraws_later_and_nothing_from_befo
     forgotten_at, day = NOON + timedelta(days=1), timedelta(days=1)
     vault.forget(corpus.vault, *speakers.values(), "desk", forgotten_at)
     consent_vault.apply_statements(corpus.vault, {"ada": {frozenset(): forgotten_at, SCORE: forgotten_at + 2 * day}})
+    with database.reading(corpus.vault.engine) as conn:
+        (stored,) = conn.execute(sa.select(vault_schema.accounts))
+    assert stored.score_ended_at is None  # the statement of the moment in which it was forgotten is ignored
+    assert stored.train_ended_at == forgotten_at + 2 * day
     with pytest.raises(RecordError, match="no such account"):
         consent_vault.set_consent(corpus.vault, "ada", [], forgotten_at + 3 * day, "desk")
     rows = [arrival(corpus, f"back {days}", at=forgotten_at + days * day) for days in (1, 3)]

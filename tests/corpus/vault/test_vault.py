@@ -78,6 +78,8 @@ def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
     assert vault.speaker_of(corpus.vault, "ada") is None
     late = arrival(corpus, "e2", at=NOON + timedelta(hours=3))
     assert admit(corpus.vault, [first, late], "op2") == {}
+    at_once = arrival(corpus, "e4", at=erased_at)
+    assert admit(corpus.vault, [at_once], "op2") == {}  # of the same moment: forgotten, too
     back = arrival(corpus, "e3", at=erased_at + timedelta(hours=1))
     returned = admit(corpus.vault, [back], "op3")[back.utterance_id]
     assert returned != speaker

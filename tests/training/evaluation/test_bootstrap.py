@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from corpus.errors import RecordError
 from training.evaluation.bootstrap import statistic_interval
@@ -37,6 +38,18 @@ def test_intervals_contain_the_true_value_about_as_often_as_they_should():
         found = statistic_interval(rows, ratio, names, IntervalSettings(resamples=200))
         held += found.low <= 0.3 <= found.high
     assert 0.91 <= held / 200 <= 0.99
+
+
+@pytest.mark.parametrize("speakers", [3, 8, 30])
+def test_a_mean_is_as_uncertain_as_its_t_interval_says(speakers):
+    """The jackknife error of a mean is s / sqrt(S); that of the draws is below it by sqrt((S - 1) / S)."""
+    values = np.random.default_rng(speakers).uniform(0.4, 0.6, speakers)
+    rows = np.stack([values, np.ones(speakers)], axis=1)
+    settings = IntervalSettings(resamples=20_000)
+    found = statistic_interval(rows, ratio, np.arange(speakers).astype(str), settings, bounds=(-9.0, 9.0))
+    low, high = stats.t.interval(0.95, speakers - 1, loc=values.mean(), scale=stats.sem(values))
+    assert found.high - found.low == pytest.approx(high - low, rel=0.01)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
 
 
 def test_one_speaker_or_none_is_everything_that_can_be():

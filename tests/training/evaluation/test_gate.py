@@ -169,6 +169,54 @@ def test_small_slices_share_one_level_and_the_text_says_which():
     assert [line.split()[-3:] for line in lines] == [["97.5", "%", "small"]] * 4
 
 
+def test_every_figure_of_a_decision_counts_a_row_by_its_weight():
+    rng = np.random.default_rng(12)
+    old, new = asr_pair(rng, speakers=30, rows=8, before=0.3, after=0.2)
+    weights = rng.choice([1.0, 5.0, 40.0], len(old))
+    half = np.where(np.arange(len(old)) % 2, "odd", "even")
+    decision = decide(old, new, 1, LOOSE, {"locale": half}, weights)
+
+    def rate(each: EvaluationReport, rows: np.ndarray) -> float:
+        return float((weights * each.errors)[rows].sum() / (weights * each.words)[rows].sum())
+
+    everywhere = np.ones(len(old), bool)
+    before, after = rate(old, everywhere), rate(new, everywhere)
+    assert (decision.champion.value, decision.challenger.value) == pytest.approx((before, after))
+    assert decision.difference.value == pytest.approx(after - before)
+    assert [row.value for row in decision.slices] == ["even", "odd"]
+    for row in decision.slices:
+        before, after = (rate(each, half == row.value) for each in (old, new))
+        assert (row.champion, row.challenger) == pytest.approx((before, after))
+        assert row.difference.value == pytest.approx(after - before)
+
+
+def test_what_decides_is_the_traffic_and_not_the_sample():
+    """Half of the rows stand for nine tenths of the traffic; the challenger is worse there and better elsewhere."""
+    names, common = np.repeat(np.arange(40).astype(str), 10), np.arange(400) % 10 < 5
+    old = report("intent", "1", names, correct=common)
+    new = report("intent", "2", names, correct=~common)
+    better = decide(old, new, 1, LOOSE, weights=np.where(common, 1.0, 9.0))
+    worse = decide(old, new, 1, LOOSE, weights=np.where(common, 9.0, 1.0))
+    assert better.decision == "promote"
+    assert better.difference.value == pytest.approx(-0.8)
+    assert "the challenger is worse" in worse.reasons
+    assert worse.difference.value == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "rows", "large"), [(12, 120, True), (11, 120, False), (20, 100, True), (20, 99, False)]
+)
+def test_a_slice_is_large_with_enough_rows_of_enough_speakers(speakers: int, rows: int, large: bool):
+    inside = np.arange(rows) % speakers
+    names = np.concatenate([inside.astype(str), np.arange(100, 500).astype(str)])
+    words = np.full(len(names), 5)
+    old = report("asr", "1", names, errors=np.full(len(names), 2), words=words)
+    new = report("asr", "2", names, errors=np.full(len(names), 1), words=words)
+    slices = {"locale": np.where(np.arange(len(names)) < rows, "de-AT", "de-DE")}
+    verdicts = {row.value: row.verdict for row in decide(old, new, 1, LOOSE, slices).slices}
+    assert verdicts == {"de-AT": "not worse" if large else "small", "de-DE": "not worse"}
+
+
 def test_a_slice_of_one_row_says_too_few():
     old, new = asr_pair(np.random.default_rng(6), speakers=40, rows=10, before=0.30, after=0.10)
     one = np.where(np.arange(len(old)) == 0, "alone", "others")

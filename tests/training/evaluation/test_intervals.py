@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from corpus.errors import RecordError
 from corpus.records.evaluation import EvaluationReport, Interval
@@ -98,6 +99,27 @@ def test_the_same_rows_give_the_same_interval_in_any_order():
     assert ratio_interval(speaker_sums(errors, words, names), settings_) != ratio_interval(
         speaker_sums(errors, words, names), IntervalSettings(seed=5)
     )
+
+
+@pytest.mark.parametrize("speakers", [2, 3, 8, 19])
+def test_few_speakers_of_equal_size_have_the_t_interval_of_their_mean(speakers):
+    """With one word each the rate is a mean, and its jackknife error is s / sqrt(S) exactly."""
+    values = np.random.default_rng(speakers).uniform(0.2, 0.8, speakers)
+    found = ratio_interval(speaker_sums(values, np.ones(speakers), np.arange(speakers).astype(str)))
+    low, high = stats.t.interval(0.95, speakers - 1, loc=values.mean(), scale=stats.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_a_bootstrap_of_few_speakers_is_as_wide_as_hesterberg_says():
+    """For 20 speakers 1.59 % lie beyond each bound, not 2.5 %: Phi(sqrt(20 / 19) t), with t = -2.093 for 19."""
+    errors, words, names = traffic(np.random.default_rng(6), 20)
+    sums = speaker_sums(errors, words, names)
+    found = ratio_interval(sums, IntervalSettings(resamples=100_000))
+    drawn = np.random.default_rng(99).integers(0, 20, size=(100_000, 20))
+    ratios = sums.numerator[drawn].sum(axis=1) / sums.denominator[drawn].sum(axis=1)
+    tail = stats.norm.cdf(np.sqrt(20 / 19) * -2.093024)
+    assert tail == pytest.approx(0.01588, rel=1e-3)
+    assert [found.low, found.high] == pytest.approx(np.quantile(ratios, [tail, 1 - tail]), rel=0.01)
 
 
 def test_a_thinner_tail_is_wider_through_bootstrap_and_t():

@@ -7,7 +7,17 @@ from sklearn.metrics import f1_score
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Hypothesis, SlotSpan
 from training.evaluation.bands import band_names, band_slices
-from training.evaluation.rates import NON_RATIOS, RATES, correctness, difference, figure, figures, names_of
+from training.evaluation.rates import (
+    NON_RATIOS,
+    RATES,
+    _expected_gap,
+    _gaps,
+    correctness,
+    difference,
+    figure,
+    figures,
+    names_of,
+)
 from training.evaluation.report import evaluate_asr, evaluate_intent
 from training.evaluation.signal_quality import SignalQuality
 
@@ -50,6 +60,16 @@ def test_weights_count_in_every_figure_as_if_a_row_stood_there_so_often():
     assert figure(report, "intent_accuracy", weights=weights).value == pytest.approx(
         np.average(report.correct, weights=weights)
     )
+
+
+@pytest.mark.parametrize(
+    ("confidences", "gap"),
+    [([0.95, 0.90], (0.95 + 0.10) / 2), ([1.0, 0.90], (1.0 + 0.10) / 2), ([1.0, 0.95], 0.95 / 2)],
+)
+def test_the_last_bin_of_a_calibration_error_is_one_of_fifteen(confidences, gap):
+    """0.95 and 1.0 share the last of 15 bins, [0.933, 1]; 0.90 is in the one before. The first row is wrong."""
+    found = _gaps(np.array(confidences), np.array([0.0, 1.0]), 15)
+    assert _expected_gap(found.sum(axis=0, keepdims=True))[0] == pytest.approx(gap)
 
 
 def test_success_needs_intent_and_slots_and_a_label_that_can_tell():
