@@ -5,9 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDIO := .label-studio
 DOCS := .docs
+MUTANTS := .mutants
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio mutants check format docs clean anew
 
 setup: .venv/.ready
 
@@ -27,7 +28,7 @@ define finish
 endef
 
 # What is up to date by its stamp, but was begun again or has lost its pip since, is not ready.
-$(foreach folder,.venv $(STUDIO) $(DOCS),$(if $(wildcard $(folder)/.ready),$(if $(shell \
+$(foreach folder,.venv $(STUDIO) $(DOCS) $(MUTANTS),$(if $(wildcard $(folder)/.ready),$(if $(shell \
 	{ $(call WHOLE,$(folder)); } || echo broken),$(eval $(folder)/.ready: anew))))
 
 # One file of exact versions, installed as it stands; torch brings what it needs for CUDA.
@@ -101,9 +102,26 @@ docs: setup $(DOCS)/.ready
 	$(BIN)/python -m flows.cli.reference docs
 	$(DOCS)/bin/zensical build --clean --strict
 
+# Small changes of the code that draws, judges, forgets and proves: each must fail a test. A tool that changes code, in an
+# environment of its own that also sees the packages of .venv, on a copy of the code in mutants/. Every tenth change by
+# default, some half an hour; all of them with `make mutants CHANGES='*'`. What was tried is kept in mutants/ and not
+# tried again.
+CHANGES ?= *_mutmut_*3
+$(MUTANTS)/.ready: constraints-mutants.txt .venv/.ready
+	$(call begin,$(MUTANTS))
+	@echo "setup: packages of constraints-mutants.txt"
+	@$(MUTANTS)/bin/python $(PIP) --no-deps --requirement constraints-mutants.txt
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> "$$($(MUTANTS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/packages-of-venv.pth"
+	$(call finish,$(MUTANTS))
+
+mutants: setup $(MUTANTS)/.ready
+	OMP_NUM_THREADS=1 $(MUTANTS)/bin/mutmut run --max-children 2 '$(CHANGES)'
+	$(BIN)/python -m benchmarks.mutants mutants
+
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .venv.old .label-studio .label-studio.old .docs .docs.old site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf mutants .mutants .mutants.old .venv .venv.old .label-studio .label-studio.old .docs .docs.old site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
