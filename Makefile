@@ -8,7 +8,7 @@ DOCS := .docs
 MUTANTS := .mutants
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio mutants check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio test-faults mutants check format docs clean anew
 
 setup: .venv/.ready
 
@@ -101,6 +101,12 @@ $(DOCS)/.ready: constraints-docs.txt
 docs: setup $(DOCS)/.ready
 	$(BIN)/python -m flows.cli.reference docs
 	$(DOCS)/bin/zensical build --clean --strict
+
+# Kills, lost terminals, clocks and full disks at moments that seeds draw, some minutes of them at each call; what was tried
+# is added to the file, which is kept with the code. The clocks need the Debian package faketime, the servers postgresql.
+FAULTS ?= --minutes 20
+test-faults: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flows.faults --results benchmarks/faults.jsonl $(FAULTS)
 
 # Small changes of the code that draws, judges, forgets and proves: each must fail a test. A tool that changes code, in an
 # environment of its own that also sees the packages of .venv, on a copy of the code in mutants/. Every tenth change by

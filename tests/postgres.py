@@ -33,6 +33,9 @@ class Server:
     """A server that listens on the socket in `folder`."""
 
     folder: str
+    process: subprocess.Popen[bytes] | None = None
+    command: Sequence[str] = ()
+    user: str | None = None
     _number: Iterator[int] = field(default_factory=itertools.count)
     _free: list[dict[Which, str]] = field(default_factory=list)
 
@@ -54,6 +57,18 @@ class Server:
 
     def drop(self, names: Sequence[str]) -> None:
         self.run(*(f"DROP DATABASE {name} WITH (FORCE)" for name in names))
+
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        """Kill the server with all its connections, and start it again after the block."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGQUIT)  # it ends at once and recovers from its log when it starts again
+        self.process.wait(60)
+        try:
+            yield
+        finally:
+            self.process = _start(self.command, self.user, self.folder)
+            _wait_for(self)
 
     @contextlib.contextmanager
     def corpus(self) -> Iterator[dict[str, str]]:
@@ -100,15 +115,20 @@ def started() -> Iterator[Server]:
     initdb = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync"]
     subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True)
     command = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"]
-    process = subprocess.Popen(command, user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = Server(str(folder), _start(command, user, str(folder)), command, user)
     try:
-        server = Server(str(folder))
         _wait_for(server)
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # SIGTERM would wait for connections that a failed test left open
-        process.wait(60)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGINT)  # SIGTERM would wait for connections that a failed test left open
+        server.process.wait(60)
         shutil.rmtree(folder)
+
+
+def _start(command: Sequence[str], user: str | None, folder: str) -> subprocess.Popen[bytes]:
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(command, user=user, cwd=folder, stdout=nowhere, stderr=nowhere)
 
 
 def _wait_for(server: Server) -> None:

@@ -1,0 +1,358 @@
+"""Nights that are disturbed as a user's machine disturbs them; each must end as the night that nobody disturbed.
+
+`python -m tests.flows.faults --results FILE [--minutes 20] [--fault NAME ...]` prepares a home once, runs its next
+night undisturbed, and then takes one fault after another, at a moment that a seed draws. Afterwards the night is run
+again on the same home, and what the home holds is compared with the undisturbed one: rows, content, models, MLflow's
+versions. The doctor must find nothing and both audit chains must hold. One line of JSON a trial is appended to FILE,
+and seeds that are there already are not taken again, so that trials add up over calls and machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from flows.reports.audit_log import verify_audit
+from flows.reports.doctor import examine
+from flows.runtime.prefect_server import PrefectSettings, prefect_server
+from tests import postgres, s3
+from tests.flows.conftest import copy_of
+from tests.flows.homes import ROOT, arguments, move_home, small_settings, state
+from tests.flows.test_kill import ready_home
+
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+@dataclass(frozen=True)
+class World:
+    """A prepared home, its next night, how long that takes [s], and what the home holds afterwards."""
+
+    home: Path
+    night: str
+    seconds: float
+    undisturbed: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fault and how it ended: `same`, what differs, or why nothing was disturbed."""
+
+    fault: str
+    seed: int
+    at: float
+    ended: str
+    day: str
+
+
+Disturbed = tuple[float, list[str], dict[str, str]]
+"""When the fault came [s], and the overrides and the environment of the run after it."""
+
+
+def started(command: list[str], home: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a command of earmark as the leader of a process group; what it says is kept beside the home."""
+    with (home.parent / "said.txt").open("a") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli.main", *command, *arguments(home, *overrides)],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=said,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def kill_tree(process: subprocess.Popen[str]) -> None:
+    """Kill a process and all that it started, as a power failure does."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def hang_up(process: subprocess.Popen[str]) -> None:
+    """End the terminal of a process."""
+    os.killpg(process.pid, signal.SIGHUP)
+
+
+def stopped_at(process: subprocess.Popen[str], seconds: float, stop: Callable[[subprocess.Popen[str]], None]) -> None:
+    """Stop a process after so many seconds, unless it has ended."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+        return
+    stop(process)
+    process.wait(120)
+
+
+def kill_nightly(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Kill the command alone, as the system does when memory runs out, or with all that it started."""
+    at = dice.uniform(0.02, 1.0) * world.seconds
+    stop = dice.choice([subprocess.Popen.kill, kill_tree])
+    stopped_at(started(["nightly", "--night", world.night], home), at, stop)
+    return at, [], {}
+
+
+def hang_up_nightly(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Close the terminal in which a night runs."""
+    at = dice.uniform(0.02, 1.0) * world.seconds
+    stopped_at(started(["nightly", "--night", world.night], home), at, hang_up)
+    return at, [], {}
+
+
+def kill_serve(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Kill `earmark serve` and the night that it runs."""
+    at = dice.uniform(0.05, 1.2) * world.seconds
+    process = started(["serve"], home)
+    try:
+        _start_served(home, world.night, 300)
+        stopped_at(process, at, kill_tree)
+    finally:
+        if process.poll() is None:
+            kill_tree(process)
+            process.wait(60)
+    return at, [], {}
+
+
+def merge_beside_serve(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Merge the answers by hand, again and again, while a served night merges them, too."""
+    process = started(["serve"], home)
+    try:
+        _start_served(home, world.night, 300)
+        until = time.monotonic() + dice.uniform(0.3, 1.0) * world.seconds
+        while time.monotonic() < until:
+            for file in sorted((home / "answers").glob("*.jsonl")):
+                started(["merge", str(file)], home).wait(300)
+    finally:
+        kill_tree(process)
+        process.wait(60)
+    return world.seconds, [], {}
+
+
+def eight_merges(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Merge overlapping files in eight processes at once, each until the home is free for it."""
+    lines = [line for file in (home / "answers").glob("*.jsonl") for line in file.read_text().splitlines(True)]
+    files = []
+    for number in range(8):
+        file = home.parent / f"part-{number}.jsonl"
+        file.write_text("".join(dice.sample(lines, len(lines) // 2)))
+        files.append(file)
+    open_: dict[Path, subprocess.Popen[str]] = {file: started(["merge", str(file)], home) for file in files}
+    while open_:
+        for file, process in list(open_.items()):
+            if process.wait(600) == 0:
+                del open_[file]
+            else:
+                open_[file] = started(["merge", str(file)], home)
+    return 0.0, [], {}
+
+
+def clock_back_a_day(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Kill a night, and run it again by a clock that was set back a day."""
+    at, overrides, _ = kill_nightly(world, home, dice)
+    return at, overrides, _faked("-1d")
+
+
+def clock_over_a_change(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Kill a night, and run it again while Berlin's clocks change, in spring or in autumn of the year after next."""
+    at, overrides, _ = kill_nightly(world, home, dice)
+    change = dice.choice(["2028-03-26 00:59:50", "2028-10-29 00:59:50"])
+    return at, [*overrides], {**_faked(f"@{change}"), "TZ": "UTC"}
+
+
+def full_mlflow_store(world: World, home: Path, dice: random.Random) -> Disturbed:
+    """Fill the disk that MLflow's store lies on, and make room again."""
+    held = home / "mlflow"
+    size = sum(file.stat().st_size for file in held.rglob("*") if file.is_file())
+    room = dice.randint(40, 4000) * 1024
+    aside = home.parent / "mlflow"
+    held.rename(aside)
+    held.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size + room},mode=700", "tmpfs", str(held)], check=True)
+    try:
+        shutil.copytree(aside, held, dirs_exist_ok=True)
+        started(["nightly", "--night", world.night], home).wait(900)
+        shutil.rmtree(aside)
+        shutil.copytree(held, aside)
+    finally:
+        subprocess.run(["umount", str(held)], check=True)
+    held.rmdir()
+    aside.rename(held)
+    return float(room), [], {}
+
+
+FAULTS: dict[str, Callable[[World, Path, random.Random], Disturbed]] = {
+    "kill nightly": kill_nightly,
+    "hang up nightly": hang_up_nightly,
+    "kill serve": kill_serve,
+    "merge beside serve": merge_beside_serve,
+    "eight merges": eight_merges,
+    "clock back a day": clock_back_a_day,
+    "clock over a change": clock_over_a_change,
+    "full MLflow store": full_mlflow_store,
+}
+ON_SERVERS = ("kill nightly on servers", "kill the database server")
+WEIGHTS = {"kill nightly": 8, "kill serve": 4, "hang up nightly": 2}
+"""How often a fault's turn comes; once for the others."""
+
+
+def _faked(when: str) -> dict[str, str]:
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": when, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def _start_served(home: Path, night: str, seconds: float) -> None:
+    """Wait for `earmark serve`, and ask it for a night."""
+    record = home / "prefect" / "serve.json"
+    until = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError, ValueError, KeyError, httpx.HTTPError):
+            url = json.loads(record.read_text())["api_url"]
+            found = httpx.get(f"{url}/deployments/name/nightly/nightly", timeout=30).raise_for_status().json()
+            body = {"parameters": {"config": "demo", "night": night}, "state": {"type": "SCHEDULED"}}
+            httpx.post(f"{url}/deployments/{found['id']}/create_flow_run", json=body, timeout=30).raise_for_status()
+            return
+        if time.monotonic() > until:
+            raise TimeoutError("earmark serve does not start")
+        time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def on_servers(fault: str, world: World, home: Path, dice: random.Random) -> Iterator[Disturbed]:
+    """Kill a night of a home on PostgreSQL and S3, or the database server under it, which then starts again."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(postgres.started())
+        stack.enter_context(s3.reached(stack.enter_context(s3.started())))
+        settings = stack.enter_context(server.corpus())
+        overrides = move_home(home, {**settings, "content_url": s3.new_bucket()})
+        at = dice.uniform(0.02, 1.0) * world.seconds
+        process = started(["nightly", "--night", world.night], home, *overrides)
+        if fault == "kill the database server":
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(at)
+            with server.down():
+                process.wait(900)
+        else:
+            stopped_at(process, at, dice.choice([subprocess.Popen.kill, kill_tree]))
+        yield at, overrides, {}
+
+
+def prepared(root: Path) -> World:
+    """Return a home whose next night does every step, after that night was run on a copy of it."""
+    with prefect_server(root / "prefect", PrefectSettings()) as server:
+        server.wait_until_ready(300)
+        home, night = ready_home(root, server.api_url)
+    copy = copy_of(home, root / "undisturbed" / "home")
+    begun = time.monotonic()
+    process = started(["nightly", "--night", night], copy)
+    if process.wait(1800) != 0:
+        raise SystemExit(f"the undisturbed night failed: {(copy.parent / 'said.txt').read_text()[-2000:]}")
+    return World(home, night, time.monotonic() - begun, plain(small_settings(copy)))
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """Return what a home holds as JSON holds it."""
+    return dict(json.loads(json.dumps(state(settings))))
+
+
+def outcome(world: World, home: Path, overrides: list[str], environment: dict[str, str]) -> str:
+    """Run the night again and return `same`, or in what the home differs from the undisturbed one."""
+    status = started(["nightly", "--night", world.night], home, *overrides, **environment).wait(1800)
+    said = (home.parent / "said.txt").read_text()
+    if status != 0:
+        return f"run again, it ended with status {status}: {said.strip().splitlines()[-1][:200]}"
+    if "Traceback" in said or "unforeseen" in said:
+        return "a traceback or an unforeseen error was shown"
+    settings = small_settings(home, *overrides)
+    found = plain(settings)
+    differing = sorted(name for name, expected in world.undisturbed.items() if found[name] != expected)
+    problems = examine(settings, repair=False).problems
+    verify_audit(settings)
+    if differing or problems:
+        return f"differs in {', '.join(differing) or 'nothing'}; the doctor finds {len(problems)}: {problems[:2]}"
+    return "same"
+
+
+def tried(world: World, fault: str, seed: int, root: Path) -> Trial:
+    """Return one trial on a copy of the prepared home."""
+    dice = random.Random(f"{fault} {seed}")
+    home = copy_of(world.home, root / "home")
+    with contextlib.ExitStack() as stack:
+        if fault in ON_SERVERS:
+            at, overrides, environment = stack.enter_context(on_servers(fault, world, home, dice))
+        else:
+            at, overrides, environment = FAULTS[fault](world, home, dice)
+        ended = outcome(world, home, overrides, environment)
+    return Trial(fault, seed, round(at / world.seconds, 3), ended, datetime.now(UTC).date().isoformat())
+
+
+def turns(faults: list[str]) -> Iterator[str]:
+    """Yield faults for ever, each as often as its weight says, evenly mixed."""
+    taken: Counter[str] = Counter()
+    while True:
+        fault = min(faults, key=lambda name: (taken[name] + 1) / WEIGHTS.get(name, 1))
+        taken[fault] += 1
+        yield fault
+
+
+def table(results: Path) -> str:
+    """Return how often each fault was tried, and how often all was the same in the end."""
+    trials = [Trial(**json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
+    lines = [f"{'fault':<28}{'trials':>8}{'same':>8}"]
+    for fault in [*FAULTS, *ON_SERVERS]:
+        of = [trial for trial in trials if trial.fault == fault]
+        lines.append(f"{fault:<28}{len(of):>8}{sum(trial.ended == 'same' for trial in of):>8}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--fault", choices=[*FAULTS, *ON_SERVERS], nargs="*", default=[*FAULTS, *ON_SERVERS])
+    chosen = parser.parse_args()
+    until = time.monotonic() + 60 * chosen.minutes
+    chosen.results.parent.mkdir(parents=True, exist_ok=True)
+    lines = chosen.results.read_text().splitlines() if chosen.results.exists() else []
+    seeds = Counter(json.loads(line)["fault"] for line in lines)
+    if FAKETIME is None and any(fault.startswith("clock") for fault in chosen.fault):
+        sys.exit("the clock is set by libfaketime; apt-get install faketime, or leave these faults out by --fault")
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="earmark-faults-") as folder:
+        world = prepared(Path(folder) / "prepared")
+        print(f"an undisturbed night takes {world.seconds:.0f} s", flush=True)
+        for fault in turns(chosen.fault):
+            if time.monotonic() > until:
+                break
+            seed = seeds[fault]
+            seeds[fault] += 1
+            trial = tried(world, fault, seed, Path(folder) / f"{fault} {seed}".replace(" ", "-"))
+            failed += trial.ended != "same"
+            print(f"{fault}, seed {seed}, at {trial.at:.2f} of a night: {trial.ended}", flush=True)
+            with chosen.results.open("a") as file:
+                file.write(json.dumps(asdict(trial)) + "\n")
+            if trial.ended == "same":
+                shutil.rmtree(Path(folder) / f"{fault} {seed}".replace(" ", "-"), ignore_errors=True)
+    print(table(chosen.results))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
