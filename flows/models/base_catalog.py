@@ -32,6 +32,7 @@ class CatalogueEntry(BaseModel):
         window: longest clip [s], to which every clip is padded.
         safe: what a fine-tuning takes where the setting is null, by key below the branch of the kind.
         note: one sentence more.
+        digest: of its folder, for those that come with earmark: what was checked when it was made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -49,6 +50,7 @@ class CatalogueEntry(BaseModel):
     window: float | None = None
     safe: Mapping[str, bool | float] = {}
     note: str = ""
+    digest: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 
 @cache
@@ -56,6 +58,11 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     """Return all bases of the catalogue, those that come with earmark first."""
     loaded = yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))
     return tuple(CatalogueEntry.model_validate(each) for part in ("embedded", "hub") for each in loaded[part])
+
+
+def comes_with_earmark(kind: Kind, digest: str) -> bool:
+    """Return whether a folder's digest is that of the base that comes with earmark, to the byte."""
+    return any(each.digest == digest for each in catalogue() if each.kind == kind and each.hub_id is None)
 
 
 def entry_of(name: str) -> CatalogueEntry | None:
