@@ -106,7 +106,7 @@ def earmark(*command: str, kill_at: int | None = None, **environment: str) -> su
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=1100,  # a hang; a slow machine takes minutes
         check=False,
     )
 
