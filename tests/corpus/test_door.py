@@ -11,14 +11,14 @@ from corpus import door
 from corpus.errors import Damaged, DoorClosed, RecordError
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
-from corpus.records.arrivals import SlotSpan
+from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import Purpose, digest
 from corpus.storage import audit_chain, files
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import labels, leases, utterances
+from corpus.tables import labels, leases, scores, utterances
 from corpus.vault import vault
-from tests.corpus.stored import NOON, arrive, corpus_at, heard, samples_of, score
+from tests.corpus.stored import NOON, arrive, corpus_at, heard, predictions_of, samples_of, score
 
 
 def audit_rows(corpus: Corpus) -> list[audit_chain.AuditRow]:
@@ -70,7 +70,7 @@ def test_a_person_needs_a_lease_and_leaves_one_row_a_clip(corpus: Corpus) -> Non
     assert len(list(door.open(corpus, ids[2:], "annotate", actor="person:bob"))) == 1
     with writing(corpus.records) as conn:
         leases.release_lease(conn, ids[:1])
-        leases.grant_lease(conn, ids[1:2], NOON)  # ended
+        leases.grant_lease(conn, ids[1:2], corpus.clock())  # ends at this moment
     for utterance_id in ids[:2]:
         with pytest.raises(DoorClosed, match="lease"):
             door.open(corpus, [utterance_id], "annotate", actor="person:ann")
@@ -154,6 +154,31 @@ def test_texts_come_through_the_door_too(corpus: Corpus) -> None:
     assert second.hypotheses == heard(ids[1])
     found = list(door.open(corpus, ids, "judge", parts=("hypotheses",), versions=("2", "1")))
     assert [content.hypotheses for content in found] == [heard(ids[0]), None]
+
+
+def test_the_newest_hypotheses_are_those_of_the_part_that_came_last(corpus: Corpus) -> None:
+    """Not those of the version with the greatest name."""
+    ids = arrive(corpus, 1)
+    score(corpus, ids, "score/0", versions=("9", "1"))
+    with corpus.operation("score/1", "score") as op:
+        other = (Hypothesis("stop", 1.0, "intent-2"),)
+        op.result = {"scored": scores.put(corpus, op, predictions_of(ids, versions=("10", "1")), {ids[0]: other})}
+    (found,) = door.open(corpus, ids, "judge", parts=("hypotheses",))
+    assert found.hypotheses == other
+
+
+def test_a_past_revision_of_a_label_is_read_where_it_is_asked_for(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    first = [Label(i, "play jazz", "music", (SlotSpan("genre", 5, 9),), 0.75, 3, 1, False) for i in ids]
+    second = Label(ids[0], "play chess", "games", (), 1.0, 2, 2, True)
+    with corpus.operation("merge/0", "merge") as op:
+        labels.put_labels(corpus, op, first, "annotators")
+    with corpus.operation("merge/1", "merge") as op:
+        labels.put_labels(corpus, op, [second], "annotators")
+    newest = [content.label for content in door.open(corpus, ids, "train", parts=("label",))]
+    assert newest == [second, first[1]]
+    past = [content.label for content in door.open(corpus, ids, "train", parts=("label",), label_revisions={ids[0]: 1})]
+    assert past == first
 
 
 def test_bad_requests_are_refused(corpus: Corpus) -> None:

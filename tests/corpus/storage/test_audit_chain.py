@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
 
@@ -25,6 +27,32 @@ def test_an_untouched_chain_verifies_and_shows_its_last_rows(records: sa.Engine)
     assert [row.seq for row in rows] == [4, 5]
     assert rows[-1].detail == {"count": 4}
     assert rows[-1].act == "act"
+
+
+def test_a_row_says_what_was_done_by_whom_and_when(records: sa.Engine) -> None:
+    before = datetime.now(UTC)
+    with writing(records) as conn:
+        audit_chain.append_many(conn, schema.audit, "open", "person:ann", [{"b": 1, "a": "x"}, {"count": 2}])
+    first, second = audit_chain.show(records, schema.audit, 2)
+    assert (first.seq, first.act, first.actor, first.detail) == (6, "open", "person:ann", {"a": "x", "b": 1})
+    assert (second.seq, second.detail) == (7, {"count": 2})
+    assert before <= first.at == second.at <= datetime.now(UTC)
+    assert first.hash != second.hash
+    assert audit_chain.length(records, schema.audit) == audit_chain.verify(records, schema.audit) == 7
+
+
+def test_a_chain_without_its_head_has_no_length(records: sa.Engine) -> None:
+    with writing(records) as conn:
+        conn.exec_driver_sql("DELETE FROM audit_head")
+    assert audit_chain.length(records, schema.audit) == 0
+
+
+def test_a_long_chain_tells_how_far_it_was_read(records: sa.Engine) -> None:
+    with writing(records) as conn:
+        audit_chain.append_many(conn, schema.audit, "act", "earmark", [{"count": n} for n in range(2000)])
+    told: list[int] = []
+    assert audit_chain.verify(records, schema.audit, told.append) == 2005
+    assert told == [1000, 2000]
 
 
 @pytest.mark.parametrize(

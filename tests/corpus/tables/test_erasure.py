@@ -114,6 +114,52 @@ def test_an_erased_speaker_is_removed_with_the_account(corpus: Corpus) -> None:
     assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) > 0
 
 
+def test_an_erasure_says_who_asked_for_it_and_why(corpus: Corpus) -> None:
+    ids = full(corpus)
+    with corpus.read() as conn:
+        speaker = utterances.get(conn, ids[:1])[0].speaker_id
+    erasure.erase_utterances(corpus, ids[1:2], reason="court order", actor="desk")
+    erasure.erase_speaker(corpus, speaker, reason="left us", actor="desk")
+    erasure.erase_utterances(corpus, ids[2:3])
+    assert erasure.compact(corpus, actor="night")["packs"] == 1
+    with corpus.read() as conn:
+        assert state_reasons(conn, "erased") == {"court order": 1, "left us": 2, "request": 1}
+    acts = [(row.act, row.actor) for row in audit_chain.show(corpus.records, schema.audit, 4)]
+    assert acts == [("erase", "desk"), ("erase", "desk"), ("erase", "earmark"), ("compact", "night")]
+    done = audit_chain.show(corpus.vault.engine, vault_schema.audit, 3)
+    assert [(row.act, row.actor, row.detail["destroyed"]) for row in done] == [
+        ("destroy", "desk", 1),
+        ("forget", "desk", 2),
+        ("destroy", "earmark", 1),
+    ]
+    assert done[1].detail["speaker_id"] == speaker
+
+
+def test_an_account_is_forgotten_at_the_time_of_the_corpus(corpus: Corpus) -> None:
+    """So that what its customer said until then stays out, and what comes later does not."""
+    ids = arrive(corpus, 1)
+    with corpus.read() as conn:
+        speaker = utterances.get(conn, ids)[0].speaker_id
+    erasure.erase_speaker(corpus, speaker)
+    until, after = corpus.clock(), corpus.clock() + timedelta(seconds=1)
+    arrivals = [
+        vault.Arrival(identity.utterance_id(corpus.vault, f"late-{n}"), "account-0", frozenset({"score"}), at)
+        for n, at in enumerate((until, after))
+    ]
+    assert set(admit(corpus.vault, arrivals, "ingest/late")) == {arrivals[1].utterance_id}
+
+
+def test_the_seconds_of_a_part_shrink_with_its_rows(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)
+    score(corpus, ids)
+    with writing(corpus.records) as conn:
+        conn.execute(sa.update(schema.parts).values(seconds=8.0))
+    erasure.erase_utterances(corpus, ids[:1])
+    with corpus.read() as conn:
+        (part,) = conn.execute(sa.select(schema.parts))
+    assert (part.rows, part.seconds) == (3, 6.0)
+
+
 def test_a_part_whose_rows_are_all_erased_goes(corpus: Corpus) -> None:
     ids = arrive(corpus, 4)
     score(corpus, ids[:2], "score/0")

@@ -107,6 +107,32 @@ def test_an_account_without_utterances_is_a_keyed_hash_with_the_times_of_its_wit
     assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
 
 
+def test_every_statement_that_changes_a_consent_is_one_audit_row(corpus: Corpus) -> None:
+    speakers = admit(corpus.vault, [arrival(corpus, "e")], "op")
+    later = {SCORE: NOON + timedelta(hours=1), frozenset(): NOON + timedelta(hours=2), ALL: NOON + timedelta(hours=3)}
+    consent_vault.apply_statements(corpus.vault, {"ada": later}, "import")
+    rows = audit_chain.show(corpus.vault.engine, vault_schema.audit, 2)
+    (speaker,) = speakers.values()
+    assert [(row.act, row.actor, row.detail) for row in rows] == [
+        ("consent", "import", {"speaker_id": speaker, "consent": ["score"]}),
+        ("consent", "import", {"speaker_id": speaker, "consent": []}),
+    ]
+    assert consent_vault.set_consent(corpus.vault, "ada", ["train", "score"], NOON, "desk") == speaker
+    (row,) = audit_chain.show(corpus.vault.engine, vault_schema.audit, 1)
+    assert (row.actor, row.detail) == ("desk", {"speaker_id": speaker, "consent": ["score", "train"]})
+
+
+def test_what_an_utterance_came_with_is_known_after_a_withdrawal(corpus: Corpus) -> None:
+    row = arrival(corpus, "e", consent=frozenset({"score", "annotate"}))
+    admit(corpus.vault, [row], "op")
+    consent_vault.set_consent(corpus.vault, "ada", [], NOON + timedelta(hours=1), "desk")
+    assert consent_vault.ingested_consents(corpus.vault, [row.utterance_id, "unknown"]) == {
+        row.utterance_id: {"score", "annotate"}
+    }
+    found = consent_vault.withdrawn(corpus.vault)
+    assert found == {row.utterance_id: consent_vault.Withdrawn(found[row.utterance_id].speaker_id, frozenset())}
+
+
 def test_an_account_without_utterances_can_withdraw_more(corpus: Corpus) -> None:
     consent_vault.apply_statements(corpus.vault, {"ada": {SCORE: NOON}})
     consent_vault.set_consent(corpus.vault, "ada", [], NOON, "desk")
