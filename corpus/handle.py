@@ -16,7 +16,7 @@ import fsspec
 import sqlalchemy as sa
 
 from corpus import home_id
-from corpus.errors import NoHome, SettingsError
+from corpus.errors import Damaged, NoHome, SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.storage import cipher, database, operations
 from corpus.storage.durable_write import write_file, write_new_file
@@ -41,6 +41,8 @@ class Corpus:
         vault: accounts, consent, keys.
         fs, root: the content store; packs and parts are below `root`.
         clock: returns the current time for retention and leases; nothing else uses it.
+        on_damaged: called with each piece of stored data that is not what was written and is left out; without it, the
+            first such piece ends the work.
     """
 
     settings: CorpusSettings
@@ -49,6 +51,7 @@ class Corpus:
     fs: fsspec.AbstractFileSystem
     root: str
     clock: Callable[[], datetime] = field(default=_now)
+    on_damaged: Callable[[Damaged], None] | None = None
 
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sqlalchemy as sa
 
-from corpus.errors import RecordError
+from corpus.errors import Damaged, RecordError
 from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Floats
 from corpus.records.predictions import Predictions
 from corpus.storage import cipher
 from corpus.storage.content_codec import encode_hypotheses, seal_name
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.operations import Operation
-from corpus.storage.prediction_parts import Placement, read_column, read_parts, write_part
+from corpus.storage.prediction_parts import Placement, read_column, read_parts, verified, write_part
 from corpus.storage.records_schema import parts, scores, utterances
 from corpus.vault import vault
 
@@ -121,39 +122,84 @@ def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_ver
 
     Raises:
         RecordError: there are no ids, an id appears twice, or one was not scored; the message names the first.
-        Damaged: a part is missing or unreadable.
+        Damaged: a part is missing or not what was written.
     """
+    by_part = _ids_by_part(corpus, ids, asr_version, intent_version)
     position = {str(i): row for row, i in enumerate(ids)}
-    if not position or len(position) != len(ids):
+    placements = [
+        Placement(
+            part, np.array(list(rows.values()), dtype=np.int64), np.array([position[i] for i in rows], dtype=np.int64)
+        )
+        for part, rows in sorted(by_part.items())
+    ]
+    return read_parts(corpus.fs, corpus.root, placements)
+
+
+def sound_predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_version: str) -> Predictions | None:
+    """Return the statistics of the utterances, but of those in damaged parts; None where that leaves none.
+
+    Each damaged part is given to the handle's `on_damaged`.
+
+    Raises:
+        RecordError: as `predictions`.
+        Damaged: a part is damaged, and the handle tells nobody.
+    """
+    try:
+        return predictions(corpus, ids, asr_version, intent_version)
+    except Damaged:
+        if corpus.on_damaged is None:
+            raise
+    left: set[str] = set()
+    for part, rows in sorted(_ids_by_part(corpus, ids, asr_version, intent_version).items()):
+        if (error := _damage(corpus, part)) is not None:
+            corpus.on_damaged(error)
+            left |= set(rows)
+    kept = [i for i in ids if i not in left]
+    return predictions(corpus, kept, asr_version, intent_version) if kept else None
+
+
+def _damage(corpus: Corpus, part: str) -> Damaged | None:
+    try:
+        verified(corpus.fs, corpus.root, part)
+    except Damaged as error:
+        return error
+    return None
+
+
+def _ids_by_part(
+    corpus: Corpus, ids: Sequence[str], asr_version: str, intent_version: str
+) -> dict[str, dict[str, int]]:
+    """Return by part which of the utterances it has, and in which row.
+
+    Raises:
+        RecordError: there are no ids, an id appears twice, or one was not scored; the message names the first.
+    """
+    wanted = {str(i): None for i in ids}
+    if not wanted or len(wanted) != len(ids):
         raise RecordError("predictions need at least one utterance; name each once")
     statement = sa.select(scores.c.utterance_id, scores.c.part, scores.c.row).where(
         scores.c.asr_version == asr_version, scores.c.intent_version == intent_version
     )
-    source: dict[str, list[int]] = {}
-    target: dict[str, list[int]] = {}
-    found: set[str] = set()
+    found: dict[str, dict[str, int]] = {}
     with corpus.read() as conn:
-        for utterance_id, part, row in fetch_among(conn, statement, scores.c.utterance_id, list(position)):
-            source.setdefault(part, []).append(row)
-            target.setdefault(part, []).append(position[utterance_id])
-            found.add(utterance_id)
-    missing = next((i for i in position if i not in found), None)
-    if missing is not None:
+        for utterance_id, part, row in fetch_among(conn, statement, scores.c.utterance_id, list(wanted)):
+            found.setdefault(part, {})[utterance_id] = row
+            wanted.pop(utterance_id, None)
+    if wanted:
         raise RecordError(
-            f"utterance {missing} was not scored by asr {asr_version} and intent {intent_version}; score it first"
+            f"utterance {next(iter(wanted))} was not scored by asr {asr_version} and intent {intent_version};"
+            " score it first"
         )
-    placements = [
-        Placement(part, np.array(source[part], dtype=np.int64), np.array(target[part], dtype=np.int64))
-        for part in sorted(source)
-    ]
-    return read_parts(corpus.fs, corpus.root, placements)
+    return found
 
 
 def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
     """Return one of `ASR_COLUMNS` by utterance id, from the latest scores; utterances without scores are left out.
 
+    So are those whose part is damaged, which is given to the handle's `on_damaged`.
+
     Raises:
-        Damaged: a part is missing or unreadable.
+        Damaged: a part is missing or not what was written, and the handle tells nobody.
     """
     statement = sa.select(scores.c.utterance_id, scores.c.part, scores.c.row, parts.c.seq).join(
         parts, parts.c.path == scores.c.part
@@ -161,8 +207,15 @@ def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
     with corpus.read() as conn:
         found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: int(row.seq))
     latest = {row.utterance_id: (row.part, row.row) for row in found}
-    values = {part: read_column(corpus.fs, corpus.root, part, name) for part in sorted({p for p, _ in latest.values()})}
-    return {i: float(values[part][row]) for i, (part, row) in sorted(latest.items())}
+    values: dict[str, Floats] = {}
+    for path in sorted({part for part, _ in latest.values()}):
+        try:
+            values[path] = read_column(corpus.fs, corpus.root, path, name)
+        except Damaged as error:
+            if corpus.on_damaged is None:
+                raise
+            corpus.on_damaged(error)
+    return {i: float(values[part][row]) for i, (part, row) in sorted(latest.items()) if part in values}
 
 
 def first_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:

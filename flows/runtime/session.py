@@ -9,11 +9,13 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
+from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
 from flows.runtime.progress import listening, track
@@ -77,7 +79,7 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
-    """Open the corpus until the block ends.
+    """Open the corpus until the block ends; what is damaged in it is noted, see `flows.runtime.damage`.
 
     Args:
         settings: of the home.
@@ -88,7 +90,8 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     """
     corpus = open_corpus(settings.corpus, create=create)
     try:
-        yield corpus
+        with leaving_out() as on_damaged:
+            yield replace(corpus, on_damaged=on_damaged)
     finally:
         corpus.close()
 
