@@ -17,7 +17,7 @@ from corpus.storage.content_codec import encode_hypotheses, seal_name
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.operations import Operation
 from corpus.storage.prediction_parts import Placement, read_column, read_parts, verified, write_part
-from corpus.storage.records_schema import parts, scores, utterances
+from corpus.storage.records_schema import doomed, parts, scores, utterances
 from corpus.vault import vault
 
 if TYPE_CHECKING:
@@ -98,6 +98,55 @@ def put(
             for position, i in enumerate(predictions.utterance_ids.tolist())
         ],
     )
+    return len(kept)
+
+
+def scored_in(conn: sa.Connection, part: str) -> tuple[tuple[str, str], list[str]] | None:
+    """Return the pair of models that scored a part, and its utterances in the order of its rows.
+
+    None where there is no such part.
+    """
+    versions = conn.execute(sa.select(parts.c.asr_version, parts.c.intent_version).where(parts.c.path == part)).first()
+    if versions is None:
+        return None
+    ids = conn.execute(sa.select(scores.c.utterance_id).where(scores.c.part == part).order_by(scores.c.row)).scalars()
+    return (versions[0], versions[1]), list(ids)
+
+
+def replace_part(corpus: Corpus, op: Operation, old: str, predictions: Predictions | None) -> int:
+    """Put statistics that were computed again in place of those of a damaged part; return of how many utterances.
+
+    Hypotheses stay as they are. An utterance of the part that is not among the new ones counts as unscored.
+
+    Args:
+        corpus: the handle.
+        op: the operation.
+        old: path of the damaged part.
+        predictions: of utterances of the part; None where none could be scored.
+    """
+    row = dict(op.conn.execute(sa.select(parts).where(parts.c.path == old)).one()._mapping)
+    there = set(op.conn.execute(sa.select(scores.c.utterance_id).where(scores.c.part == old)).scalars())
+    kept = [] if predictions is None else [k for k, i in enumerate(predictions.utterance_ids.tolist()) if i in there]
+    new = old
+    if predictions is not None and kept:
+        part = write_part(corpus.fs, corpus.root, predictions.take(np.array(kept, dtype=np.intp)))
+        new, ids = part.path, [predictions.utterance_ids.tolist()[k] for k in kept]
+        changed = {"path": new, "rows": part.rows, "sha256": part.sha256, "operation_id": op.operation_id}
+        insert_new(op.conn, parts, [row | changed])
+        one = (scores.c.utterance_id == sa.bindparam("id"), scores.c.part == old)
+        values = {"part": new, "row": sa.bindparam("position")}
+        op.conn.execute(
+            sa.update(scores).where(*one).values(**values), [{"id": i, "position": k} for k, i in enumerate(ids)]
+        )
+        there -= set(ids)
+    lost = [{"id": i} for i in sorted(there)]
+    if lost:
+        op.conn.execute(
+            sa.delete(scores).where(scores.c.utterance_id == sa.bindparam("id"), scores.c.part == old), lost
+        )
+    if new != old or not kept:
+        op.conn.execute(sa.delete(parts).where(parts.c.path == old))
+        insert_new(op.conn, doomed, [{"path": old}])
     return len(kept)
 
 

@@ -23,7 +23,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 
 if TYPE_CHECKING:
-    from training.score import ScoreSettings
+    from training.score import ScoreResult, ScoreSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +117,12 @@ def score_shard(
         plan: the plan of the run.
         ids: the shard's utterances.
     """
-    from training.score import score_utterances
-
-    corpus, damaged = _counting_damage(corpus)
-    opened = list(utterance_order(corpus, ids))
-    with corpus.read() as conn:
-        locales = utterances.locales(conn, opened)
-    by = f"asr/{plan.asr.version} and intent/{plan.intent.version}"
-    asr, intent = registry.load_asr(home, plan.asr), registry.load_intent(home, plan.intent)
     started = time.perf_counter()
-    with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
-        scored = score_utterances(
-            _clips(corpus, opened),
-            asr,
-            intent,
-            settings,
-            on_progress=progress.counting(advance),
-            asr_version=plan.asr.version,
-            intent_version=plan.intent.version,
-            locales=locales,
-        )
+    scored, damaged = score_clips(corpus, settings, home, plan.asr, plan.intent, ids)
     took = time.perf_counter() - started
-    malloc_trim.trim_malloc()
     done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
     if not done:  # none may be opened any more, so there is nothing to store
-        return ShardReport(0, {}, len(ids) - len(damaged), len(damaged))
+        return ShardReport(0, {}, len(ids) - damaged, damaged)
     seconds = took * len(scored.predictions) / len(done)
     key = digest([plan.asr.version, plan.intent.version, done])
     with corpus.operation(operation_ids.score(key), "score") as op:
@@ -152,9 +133,50 @@ def score_shard(
                 aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
                 utterances.set_aside(op.conn, aside, reason)
             aside_by_reason = dict(sorted(Counter(scored.set_aside.values()).items()))
-            closed = len(ids) - len(done) - len(damaged)
-            op.result = ShardReport(len(scored.predictions), aside_by_reason, closed, len(damaged)).to_json()
+            closed = len(ids) - len(done) - damaged
+            op.result = ShardReport(len(scored.predictions), aside_by_reason, closed, damaged).to_json()
         return ShardReport(**op.result)
+
+
+def score_clips(
+    corpus: Corpus,
+    settings: ScoreSettings,
+    home: Path,
+    by_asr: ModelVersion,
+    by_intent: ModelVersion,
+    ids: Sequence[str],
+) -> tuple[ScoreResult, int]:
+    """Score the clips that may be opened; return the result, and how many are damaged and left out.
+
+    Args:
+        corpus: the handle.
+        settings: how to score.
+        home: the folder with the models.
+        by_asr: version of the speech model.
+        by_intent: version of the intent model.
+        ids: of the clips.
+    """
+    from training.score import score_utterances
+
+    asr, intent = registry.load_asr(home, by_asr), registry.load_intent(home, by_intent)
+    corpus, damaged = _counting_damage(corpus)
+    opened = list(utterance_order(corpus, ids))
+    with corpus.read() as conn:
+        locales = utterances.locales(conn, opened)
+    by = f"asr/{by_asr.version} and intent/{by_intent.version}"
+    with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
+        scored = score_utterances(
+            _clips(corpus, opened),
+            asr,
+            intent,
+            settings,
+            on_progress=progress.counting(advance),
+            asr_version=by_asr.version,
+            intent_version=by_intent.version,
+            locales=locales,
+        )
+    malloc_trim.trim_malloc()
+    return scored, len(damaged)
 
 
 def _counting_damage(corpus: Corpus) -> tuple[Corpus, list[Damaged]]:
