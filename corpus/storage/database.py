@@ -210,6 +210,15 @@ def schema_version(engine: sa.Engine) -> str | None:
         raise Unreachable(f"the database {named(engine)} can't be used: {reason}; start it or fix its URL") from error
 
 
+def damaged_pages(engine: sa.Engine) -> str:
+    """Return the first thing that is wrong with the pages of an SQLite database, "" where nothing is."""
+    if engine.dialect.name != "sqlite":
+        return ""
+    with reading(engine) as conn:
+        found = str(conn.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
+    return "" if found == "ok" else found
+
+
 def named(engine: sa.Engine) -> str:
     """Return the name of a database for messages, without user and password."""
     return str(engine.url.database) + (f" at {engine.url.host}" if engine.url.host else "")

@@ -120,6 +120,17 @@ def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, dat
             yield name[len(root) + 1 :], _changed(info)
 
 
+def sizes(fs: fsspec.AbstractFileSystem, root: str) -> dict[str, int]:
+    """Return the size of every file in the store by its path below `root` [bytes]."""
+    fs.invalidate_cache()
+    found: dict[str, int] = {}
+    for folder in FOLDERS:
+        with answering(fs):
+            listed = fs.find(f"{root}/{folder}", detail=True)
+        found |= {name[len(root) + 1 :]: int(info["size"]) for name, info in listed.items()}
+    return found
+
+
 def _changed(info: dict[str, object]) -> datetime:
     # File systems name the time differently. A file without a time counts as new, so that it is not swept too early.
     value = info.get("mtime", info.get("LastModified", info.get("created")))

@@ -41,7 +41,7 @@ def score(shard_digest: str) -> str:
 
 
 def score_part() -> str:
-    """Return the id of scoring the clips of a damaged part again; it is new in every call, as a part may break twice."""
+    """Return the id of scoring the clips of a damaged part again; it is new in every call."""
     return f"score-part/{uuid.uuid4().hex}"
 
 

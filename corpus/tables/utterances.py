@@ -165,6 +165,11 @@ def all_ids(conn: sa.Connection) -> set[str]:
     return set(conn.execute(sa.select(utterances.c.utterance_id)).scalars())
 
 
+def live_ids(conn: sa.Connection) -> set[str]:
+    """Return the ids of all rows that are not erased."""
+    return set(conn.execute(sa.select(utterances.c.utterance_id).where(utterances.c.state != "erased")).scalars())
+
+
 def reading_order(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
     """Return the ids in the order of their audio in the packs, which is the fastest order to read them."""
     columns = (utterances.c.pack, utterances.c.pack_offset, utterances.c.utterance_id)

@@ -233,11 +233,10 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
     return ids
 
 
-def count_keys(vault: Vault) -> int:
-    """Return how many utterances have a key."""
+def ids_with_key(vault: Vault) -> set[str]:
+    """Return the ids of all utterances that have a key."""
     with reading(vault.engine) as conn:
-        statement = sa.select(sa.func.count()).select_from(keys).where(keys.c.wrapped.is_not(None))
-        return int(conn.execute(statement).scalar_one())
+        return set(conn.execute(sa.select(keys.c.utterance_id).where(keys.c.wrapped.is_not(None))).scalars())
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:
