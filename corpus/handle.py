@@ -89,7 +89,7 @@ def open_corpus(
         Damaged: the key is not the one that the vault was made with.
     """
     paths = places(settings)
-    if paths.records_url == paths.vault_url:
+    if _database_at(paths.records_url) == _database_at(paths.vault_url):
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
     nothing = f"there is no corpus at {paths.home}; ingest a manifest first, or set EARMARK_HOME or corpus.home"
     if not create and not paths.home.is_dir():
@@ -108,6 +108,17 @@ def open_corpus(
     database.prepare(stores.records, "records")
     home_id.write_missing(stores, found)
     return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now)
+
+
+def _database_at(url: str) -> str:
+    """Return one spelling of the place of a database, so that two URLs of the same one are equal."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        return url  # `database.engine` refuses it
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        return str(Path(parsed.database).resolve())
+    return f"{parsed.host}:{parsed.port or ''}/{parsed.database}"
 
 
 def make_home(home: Path) -> None:

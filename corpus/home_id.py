@@ -88,6 +88,7 @@ def check(stores: Stores) -> dict[Store, str | None]:
         SchemaRefused: a newer earmark wrote a database.
         Unreachable: a store does not answer.
     """
+    _refuse_other_schemas(stores)
     found: dict[Store, str | None] = {
         "vault": _id_of(stores.vault, "vault", vault_schema.home),
         "records": _id_of(stores.records, "records", schema.home),
@@ -160,6 +161,23 @@ def _id_of(engine: sa.Engine, which: Which, table: sa.Table) -> str | None:
 
 def _has_schema(engine: sa.Engine, which: Which) -> bool:
     return not _missing(engine) and check_not_newer(engine, which) is not None
+
+
+def _refuse_other_schemas(stores: Stores) -> None:
+    """Raise `StoresApart` where a URL names the other database, as where the two are swapped."""
+    databases: tuple[tuple[Which, sa.Engine, str], ...] = (
+        ("records", stores.records, vault_schema.keys.name),
+        ("vault", stores.vault, schema.utterances.name),
+    )
+    for which, engine, table_of_other in databases:
+        if not _missing(engine) and database.schema_version(engine) is not None:
+            with reading(engine) as conn:
+                if sa.inspect(conn).has_table(table_of_other):
+                    other: Store = "vault" if which == "records" else "records"
+                    raise StoresApart(
+                        f"corpus.{which}_url (EARMARK_{which.upper()}_URL) names the {_NAMES[other]} of a home;"
+                        " correct it: the two URLs may be swapped, or name the same database"
+                    )
 
 
 def _missing(engine: sa.Engine) -> bool:

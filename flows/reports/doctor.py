@@ -26,7 +26,7 @@ from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
-from flows.reports.doctor_content import Counts, Found, check_bytes, check_files, check_keys
+from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.session import opened
@@ -143,6 +143,8 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
+    if deep:
+        check_by_name |= byte_checks(corpus, settings.home)
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
             with progress.track(f"checking {name}", None, "items"):
@@ -150,17 +152,21 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         except EarmarkError as error:
             checks[name], found = "failed", [str(error)]
         problems += [f"{name}: {problem}" for problem in found]
-    if deep:
-        for name, (counts, found) in check_bytes(corpus, settings.home).items():
-            checks[name] = counts
-            problems += [f"{name}: {problem}" for problem in found]
     champions: Mapping[Kind, ChampionOnLabels] = {}
     if not any(problem.startswith("audit chains: ") for problem in problems):
-        try:
-            champions = champions_on_labels(corpus, settings.home, settings.promotion)
-        except EarmarkError as error:
-            problems.append(f"labelled clips: {error}")
+        champions, found = _champions(corpus, settings)
+        problems += [f"labelled clips: {problem}" for problem in found]
     return DoctorReport(checks, tuple(problems), champions=champions)
+
+
+def _champions(corpus: Corpus, settings: Settings) -> tuple[Mapping[Kind, ChampionOnLabels], list[str]]:
+    """Return how the champions do on labelled clips, and what stands in the way, damaged labels too."""
+    damaged: dict[str, None] = {}
+    listening = replace(corpus, on_damaged=lambda error: damaged.setdefault(str(error)))
+    try:
+        return champions_on_labels(listening, settings.home, settings.promotion), list(damaged)[:NAMED]
+    except EarmarkError as error:
+        return {}, [*list(damaged)[:NAMED], str(error)]
 
 
 def _datasets(corpus: Corpus) -> Found:

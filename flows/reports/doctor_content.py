@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -29,7 +29,7 @@ def check_files(corpus: Corpus) -> Found:
     """Check that packs and parts that rows name are there and whole by size and head; count old ones of no row."""
     missing, found_orphans = orphans.missing(corpus), orphans.orphans(corpus)
     problems = [f"{path} is missing; restore it from a backup{_or_score(path)}" for path in missing]
-    problems += content_check.file_sizes(corpus).problems
+    problems += _first(content_check.file_sizes(corpus).problems)
     if found_orphans:
         problems.append(
             f"{len(found_orphans)} files or keys belong to no record; earmark doctor --dry-run lists them,"
@@ -56,20 +56,28 @@ def check_keys(corpus: Corpus) -> Found:
     ]
 
 
-def check_bytes(corpus: Corpus, home: Path) -> dict[str, Found]:
-    """Verify every byte that is stored of clips, texts, keys, parts, added bases and embedded databases, by check."""
+def byte_checks(corpus: Corpus, home: Path) -> dict[str, Callable[[], Found]]:
+    """Return the checks, by name, that verify every stored byte of clips, texts, keys, parts, bases and databases."""
+    return {
+        "clips": lambda: _clips(corpus),
+        "parts": lambda: _parts(corpus),
+        "added bases": lambda: _bases(home),
+        "databases": lambda: _databases((("records", corpus.records), ("vault", corpus.vault.engine))),
+    }
+
+
+def _clips(corpus: Corpus) -> Found:
     with corpus.read() as conn:
         live = len(utterances.live_ids(conn))
     with progress.track("verifying clips and texts", live, "utterances") as advance:
-        clips = content_check.all_clips(corpus, progress.counting(advance))
+        checked = content_check.all_clips(corpus, progress.counting(advance))
+    return checked.counts, _first(checked.problems)
+
+
+def _parts(corpus: Corpus) -> Found:
     with progress.track("verifying parts", None, "parts") as advance:
-        parts = content_check.all_parts(corpus, progress.counting(advance))
-    return {
-        "clips": (clips.counts, _first(clips.problems)),
-        "parts": (parts.counts, _first(parts.problems)),
-        "added bases": _bases(home),
-        "databases": _databases((("records", corpus.records), ("vault", corpus.vault.engine))),
-    }
+        checked = content_check.all_parts(corpus, progress.counting(advance))
+    return checked.counts, _first(checked.problems)
 
 
 def _first(problems: list[str]) -> list[str]:
