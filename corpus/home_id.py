@@ -65,8 +65,12 @@ class Stores:
         self.vault.dispose()
 
 
-def stores_at(paths: Places) -> Stores:
+def stores_at(paths: Places, *, read_only: bool = False) -> Stores:
     """Return the stores at these places; nothing is made there.
+
+    Args:
+        paths: of the stores.
+        read_only: whether nothing may be written to them.
 
     Raises:
         SettingsError: a URL can't be used.
@@ -76,8 +80,12 @@ def stores_at(paths: Places) -> Stores:
     in_one_folder = all(
         getattr(paths, name) == getattr(default, name) for name in ("records_url", "vault_url", "content_url")
     )
-    fs, root = files.connect(paths.content_url)
-    return Stores(database.engine(paths.records_url), database.engine(paths.vault_url), fs, root, in_one_folder)
+    fs, root = files.connect(paths.content_url, paths.store_timeout)
+    engines = [
+        database.engine(url, paths.store_timeout, writable=not read_only)
+        for url in (paths.records_url, paths.vault_url)
+    ]
+    return Stores(engines[0], engines[1], fs, root, in_one_folder)
 
 
 def check(stores: Stores) -> dict[Store, str | None]:

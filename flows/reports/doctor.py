@@ -153,7 +153,9 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
             checks[name], found = "failed", [str(error)]
         problems += [f"{name}: {problem}" for problem in found]
     champions: Mapping[Kind, ChampionOnLabels] = {}
-    if not any(problem.startswith("audit chains: ") for problem in problems):
+    if corpus.read_only:
+        progress.note("the home is read-only: champions are not tried on labels, which would be written down")
+    elif not any(problem.startswith("audit chains: ") for problem in problems):
         champions, found = _champions(corpus, settings)
         problems += [f"labelled clips: {problem}" for problem in found]
     return DoctorReport(checks, tuple(problems), champions=champions)
@@ -246,7 +248,9 @@ def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings
 
     counts: Counts = {}
     problems: list[str] = []
-    tracking = open_tracking(tracking_settings, home)
+    if corpus.read_only and tracking_settings.uri is None:  # MLflow opens no database that it can't write to
+        progress.note("the home is read-only: versions are not compared with those of MLflow")
+    tracking = None if corpus.read_only and tracking_settings.uri is None else open_tracking(tracking_settings, home)
     for kind in KINDS:
         with corpus.read() as conn:
             versions = store.versions(conn, kind)
@@ -254,7 +258,8 @@ def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings
             older = {name: store.alias(conn, kind, name) for name in aliases}
         counts[kind] = len(versions)
         with progress.track(f"comparing the files of {kind} versions", len(versions), "versions") as advance:
-            problems += registry_problems(tracking, kind, versions, aliases, advance, older)
+            if tracking is not None:
+                problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
         problems += tainted_champions(conn)
     problems += [each.problem for each in blocked_models(corpus, home, models)]

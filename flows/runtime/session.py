@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
+from corpus.storage.store_faults import fault_of, is_fault
 from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
@@ -177,11 +178,21 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
         except EarmarkError:
             raise
         except Exception as error:
+            fault = _machine_fault(error)
+            if fault is not None:
+                raise fault from error
             if os.environ.get("EARMARK_DEBUG"):
                 raise
             raise Unexpected(describe_unforeseen(error)) from None
 
     return guarded
+
+
+def _machine_fault(error: BaseException) -> EarmarkError | None:
+    """Return what is wrong with the machine, None where an exception is about something else."""
+    if isinstance(error, OSError) and is_fault(error):
+        return fault_of(error, "a file that the command needs")
+    return None
 
 
 def describe_unforeseen(error: BaseException) -> str:
@@ -215,6 +226,8 @@ def _wrong_path(error: BaseException) -> str | None:
 def fail(error: BaseException) -> int:
     """Print an error on stderr as one line; return the exit status."""
     wrong_path = _wrong_path(error)
+    if wrong_path is None:
+        error = _machine_fault(error) or error
     if isinstance(error, EarmarkError):
         line, status = str(error), error.exit_status
     elif wrong_path is not None:

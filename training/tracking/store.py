@@ -94,7 +94,8 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
         _refuse_lost_database(_folder(home))
         _make_database(_folder(home))
         _update_paths(_folder(home))
-        _marker(_folder(home)).touch()
+        if not _marker(_folder(home)).exists():
+            _marker(_folder(home)).touch()
     from mlflow.tracking.client import MlflowClient
 
     _silence_loggers()
