@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from corpus.storage import cipher
 from corpus.storage.content_codec import encode_hypotheses, seal_name
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.operations import Operation
-from corpus.storage.prediction_parts import Placement, read_column, read_parts, verified, write_part
+from corpus.storage.prediction_parts import Part, Placement, read_column, read_parts, verified, write_part
 from corpus.storage.records_schema import doomed, parts, scores, utterances
 from corpus.vault import vault
 
@@ -40,12 +41,37 @@ def transcribed(conn: sa.Connection, ids: Sequence[str], asr_version: str, inten
     return {row.utterance_id for row in fetch_among(conn, statement, scores.c.utterance_id, ids)}
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenScores:
+    """Statistics whose part is written, and that no row names yet.
+
+    Attributes:
+        predictions: of the utterances that were unscored and not erased; None for none.
+        part: the part with them.
+    """
+
+    predictions: Predictions | None
+    part: Part | None
+
+
+def write(corpus: Corpus, predictions: Predictions) -> WrittenScores:
+    """Write the statistics that `put` will store to a part, before its operation locks the records.
+
+    Raises:
+        RecordError: an utterance is unknown; the message names the first.
+    """
+    with corpus.read() as conn:
+        kept = _to_store(corpus, conn, predictions)
+    return WrittenScores(kept, None if kept is None else write_part(corpus.fs, corpus.root, kept))
+
+
 def put(
     corpus: Corpus,
     op: Operation,
     predictions: Predictions,
     hypotheses: Mapping[str, Sequence[Hypothesis]],
     seconds: float | None = None,
+    written: WrittenScores | None = None,
 ) -> int:
     """Store statistics in a part and hypotheses encrypted; return how many utterances are newly scored.
 
@@ -57,48 +83,61 @@ def put(
         predictions: statistics of N utterances.
         hypotheses: by utterance id.
         seconds: how long scoring all N took [s]; None where it was not measured.
+        written: what `write` returned; what was scored or erased since is written anew.
 
     Raises:
         RecordError: an utterance is unknown; the message names the first.
     """
+    kept = _to_store(corpus, op.conn, predictions)
+    if kept is None:
+        return 0
+    share, predictions = len(kept) / len(predictions), kept
     ids = predictions.utterance_ids.tolist()
     versions = {"asr_version": predictions.asr_version, "intent_version": predictions.intent_version}
-    states = {
-        row.utterance_id: row.state
-        for row in fetch_among(
-            op.conn, sa.select(utterances.c.utterance_id, utterances.c.state), utterances.c.utterance_id, ids
-        )
-    }
-    missing = next((i for i in ids if i not in states), None)
-    if missing is not None:
-        raise RecordError(f"utterance {missing} is unknown and can't be scored; ingest it first")
+    part = None
+    if written is not None and written.predictions is not None and written.predictions.utterance_ids.tolist() == ids:
+        part = written.part
+    part = part or write_part(corpus.fs, corpus.root, predictions)
     keys = vault.data_keys(corpus.vault, ids)
-    done = _scored(op.conn, ids, **versions)
-    kept = [row for row, i in enumerate(ids) if i in keys and i not in done and states[i] != "erased"]
-    if not kept:
-        return 0
-    if len(kept) < len(ids):
-        predictions = predictions.take(np.array(kept, dtype=np.intp))
-    part = write_part(corpus.fs, corpus.root, predictions)
     seq = op.conn.execute(sa.select(sa.func.coalesce(sa.func.max(parts.c.seq), 0))).scalar_one() + 1
     row = {"path": part.path, "seq": seq, "rows": part.rows, "sha256": part.sha256, "operation_id": op.operation_id}
-    row["seconds"] = None if seconds is None else seconds * len(kept) / len(ids)
+    row["seconds"] = None if seconds is None else seconds * share
     insert_new(op.conn, parts, [row | versions])
     what = f"hypotheses/{predictions.asr_version}/{predictions.intent_version}"
     sealed = {
         i: cipher.encrypt(keys[i], encode_hypotheses(hypotheses[i]), seal_name(i, what))
-        for i in predictions.utterance_ids.tolist()
-        if i in hypotheses
+        for i in ids
+        if i in hypotheses and i in keys
     }
     insert_new(
         op.conn,
         scores,
         [
             {"utterance_id": i, "part": part.path, "row": position, "hypotheses": sealed.get(i), **versions}
-            for position, i in enumerate(predictions.utterance_ids.tolist())
+            for position, i in enumerate(ids)
         ],
     )
-    return len(kept)
+    return len(ids)
+
+
+def _to_store(corpus: Corpus, conn: sa.Connection, predictions: Predictions) -> Predictions | None:
+    """Return the statistics of utterances that are not scored yet and not erased; None where there are none.
+
+    Raises:
+        RecordError: an utterance is unknown; the message names the first.
+    """
+    ids = predictions.utterance_ids.tolist()
+    state = sa.select(utterances.c.utterance_id, utterances.c.state)
+    states = {row.utterance_id: row.state for row in fetch_among(conn, state, utterances.c.utterance_id, ids)}
+    missing = next((i for i in ids if i not in states), None)
+    if missing is not None:
+        raise RecordError(f"utterance {missing} is unknown and can't be scored; ingest it first")
+    keys = vault.ids_with_key(corpus.vault, ids)
+    done = _scored(conn, ids, predictions.asr_version, predictions.intent_version)
+    kept = [row for row, i in enumerate(ids) if i in keys and i not in done and states[i] != "erased"]
+    if len(kept) == len(ids):
+        return predictions
+    return predictions.take(np.array(kept, dtype=np.intp)) if kept else None
 
 
 def scored_in(conn: sa.Connection, part: str) -> tuple[tuple[str, str], list[str]] | None:

@@ -233,10 +233,13 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
     return ids
 
 
-def ids_with_key(vault: Vault) -> set[str]:
-    """Return the ids of all utterances that have a key."""
+def ids_with_key(vault: Vault, among: Sequence[str] | None = None) -> set[str]:
+    """Return the ids of all utterances that have a key, or of those among the given ones."""
+    statement = sa.select(keys.c.utterance_id).where(keys.c.wrapped.is_not(None))
     with reading(vault.engine) as conn:
-        return set(conn.execute(sa.select(keys.c.utterance_id).where(keys.c.wrapped.is_not(None))).scalars())
+        if among is not None:
+            return {row.utterance_id for row in fetch_among(conn, statement, keys.c.utterance_id, among)}
+        return set(conn.execute(statement).scalars())
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:

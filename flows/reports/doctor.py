@@ -29,6 +29,7 @@ from flows.reports.audit_log import verify_chain
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
 from flows.runtime import progress
 from flows.runtime.results import Result
+from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ModelSettings, Settings
 from flows.tasks import task_folder, task_status
@@ -103,6 +104,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
         except Refused as error:
             problems.append(f"repair: {error}")
         removed |= {"work": work_folder.clear(places(settings.corpus).home)}
+        removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
         replaced: tuple[BlockedModel, ...] = ()
@@ -140,6 +142,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "models": lambda: _models(corpus, settings.home, settings.models, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
+        "servers": lambda: _servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
@@ -169,6 +172,18 @@ def _champions(corpus: Corpus, settings: Settings) -> tuple[Mapping[Kind, Champi
         return champions_on_labels(listening, settings.home, settings.promotion), list(damaged)[:NAMED]
     except EarmarkError as error:
         return {}, [*list(damaged)[:NAMED], str(error)]
+
+
+def _servers(home: Path) -> Found:
+    """Return how many processes of servers run on although the command that started them was killed."""
+    left = orphaned_servers(home / "prefect")
+    if not left:
+        return {"orphaned": 0}, []
+    ids = ", ".join(map(str, left))
+    return {"orphaned": len(left)}, [
+        f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
+        " starts a server stops them, too"
+    ]
 
 
 def _datasets(corpus: Corpus) -> Found:

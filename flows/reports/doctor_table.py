@@ -23,6 +23,7 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
+    "servers": "servers of killed commands",
     "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""

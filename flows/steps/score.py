@@ -125,10 +125,11 @@ def score_shard(
         return ShardReport(0, {}, len(ids) - damaged, damaged)
     seconds = took * len(scored.predictions) / len(done)
     key = digest([plan.asr.version, plan.intent.version, done])
+    written = scores.write(corpus, scored.predictions) if len(scored.predictions) else None
     with corpus.operation(operation_ids.score(key), "score") as op:
         if not op.done:
             drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
-            scores.put(corpus, op, scored.predictions, drafts, seconds)
+            scores.put(corpus, op, scored.predictions, drafts, seconds, written)
             for reason in sorted(set(scored.set_aside.values())):
                 aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
                 utterances.set_aside(op.conn, aside, reason)
