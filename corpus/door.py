@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeAlias, get_args
 
 import sqlalchemy as sa
 
-from corpus.errors import DoorClosed, RecordError
+from corpus.errors import Damaged, DoorClosed, RecordError
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
 from corpus.records.arrivals import Hypothesis, SlotSpan
@@ -76,14 +76,16 @@ def open(
         actor: `person:<id>` for a person, who also needs a lease to annotate; otherwise the name of a program.
         parts: one or more of `audio`, `hypotheses`, `annotations`, `label`. Hypotheses have the names in use,
             also where the intent model that made them knows former ones.
-        strict: True to refuse the batch if one utterance is closed; False to leave closed ones out and count them.
+        strict: True to refuse the batch if one utterance is closed; False to leave closed ones out and count them, and
+            to give damaged ones to the handle's `on_damaged`.
         versions: ASR and intent version of the hypotheses; None for the latest that scored each utterance.
         label_revisions: revision of the label by utterance id; the current label is used for ids that are not in it.
 
     Raises:
         DoorClosed: `strict`, and an utterance is closed; nothing was opened.
         RecordError: a purpose or part is unknown, or an id appears twice.
-        Damaged: an utterance can't be decrypted; raised while the content is streamed.
+        Damaged: an utterance can't be decrypted, and it is `strict` or nobody is told of damage; raised while the
+            content is streamed.
     """
     _check_arguments(utterance_ids, purpose, parts)
     with writing(corpus.records) as conn:
@@ -160,6 +162,10 @@ def _details(
     return [{"count": len(opened), "digest": digest(sorted(opened)), **common, **skipped}]
 
 
+Bad: TypeAlias = dict[str, Damaged]
+"""What can't be read of the utterances of a batch, by id; the first of each."""
+
+
 def _stream(
     corpus: Corpus,
     ids: Sequence[str],
@@ -168,31 +174,35 @@ def _stream(
     revisions: Mapping[str, int],
     strict: bool,
 ) -> Iterator[Content]:
+    on_damaged = None if strict else corpus.on_damaged
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        keys = vault.data_keys(corpus.vault, batch)
-        erased = [i for i in batch if i not in keys]  # erased since the check
+        bad: Bad = {}
+        keys = vault.data_keys(corpus.vault, batch, bad)
+        erased = [i for i in batch if i not in keys and i not in bad]  # erased since the check
         if strict and erased:
             raise DoorClosed(erased[0], "erased", REMEDIES["erased"])
-        batch = [i for i in batch if i in keys]
+        batch = [i for i in batch if i in keys or i in bad]
         with reading(corpus.records) as conn:
             rows = {
                 row.utterance_id: row
                 for row in fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, batch)
             }
-            hypotheses = _hypotheses(conn, batch, keys, versions) if "hypotheses" in parts else {}
-            annotations = _annotations(conn, batch, keys) if "annotations" in parts else {}
-            labels_by_id = _labels(conn, batch, keys, revisions) if "label" in parts else {}
-        sealed = _audio(corpus, batch, rows) if "audio" in parts else {}
+            hypotheses = _hypotheses(conn, keys, versions, bad) if "hypotheses" in parts else {}
+            annotations = _annotations(conn, keys, bad) if "annotations" in parts else {}
+            labels_by_id = _labels(conn, keys, revisions, bad) if "label" in parts else {}
+        sealed = _audio(corpus, [rows[i] for i in keys if i in rows], bad) if "audio" in parts else {}
         for utterance_id in batch:
             utterance = as_utterance(rows[utterance_id])
-            samples = None
-            if utterance_id in sealed:
-                data = cipher.decrypt(keys[utterance_id], sealed.pop(utterance_id), seal_name(utterance_id, "audio"))
-                samples = contents.decode_audio(data, utterance)
+            data = _decrypted(keys, utterance_id, sealed.pop(utterance_id, None), "audio", bad)
+            if utterance_id in bad:
+                if on_damaged is None:
+                    raise bad[utterance_id]
+                on_damaged(bad[utterance_id])
+                continue
             yield Content(
                 utterance=utterance,
-                audio=samples,
+                audio=None if data is None else contents.decode_audio(data, utterance),
                 sample_rate=utterance.sample_rate,
                 hypotheses=hypotheses.get(utterance_id),
                 annotations=tuple(annotations.get(utterance_id, ())),
@@ -200,19 +210,36 @@ def _stream(
             )
 
 
-def _audio(corpus: Corpus, batch: Sequence[str], rows: Mapping[str, sa.Row[Any]]) -> dict[str, bytes]:
-    wanted = [(i, location) for i in batch if (location := as_location(rows[i])) is not None]
+def _decrypted(keys: Mapping[str, bytes], utterance_id: str, data: bytes | None, what: str, bad: Bad) -> bytes | None:
+    """Return the plaintext of a ciphertext; None where there is none, or where it is bad, which is written down."""
+    if data is None:
+        return None
     try:
-        return dict(packs.read(corpus.fs, corpus.root, wanted))
-    except FileNotFoundError:  # an erasure moved these clips to another pack between the query and the read
+        return cipher.decrypt(keys[utterance_id], data, seal_name(utterance_id, what))
+    except Damaged as error:
+        bad.setdefault(utterance_id, error)
+        return None
+
+
+def _audio(corpus: Corpus, rows: Sequence[sa.Row[Any]], bad: Bad) -> dict[str, bytes]:
+    """Return the ciphertexts of clips by id; a pack that is missing or too short costs its own clips alone."""
+    sealed, lost = packs.read_all(corpus.fs, corpus.root, _located(rows))
+    if lost:  # an erasure may have moved these clips to another pack between the query and the read
         with reading(corpus.records) as conn:
-            found = list(fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, batch))
-        wanted = [(row.utterance_id, location) for row in found if (location := as_location(row)) is not None]
-        return dict(packs.read(corpus.fs, corpus.root, wanted))
+            found = list(fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, list(lost)))
+        again, lost = packs.read_all(corpus.fs, corpus.root, _located(found))
+        sealed |= again
+    for utterance_id, error in lost.items():
+        bad.setdefault(utterance_id, error)
+    return sealed
+
+
+def _located(rows: Sequence[sa.Row[Any]]) -> list[tuple[str, packs.Location]]:
+    return [(row.utterance_id, location) for row in rows if (location := as_location(row)) is not None]
 
 
 def _hypotheses(
-    conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes], versions: tuple[str, str] | None
+    conn: sa.Connection, keys: Mapping[str, bytes], versions: tuple[str, str] | None, bad: Bad
 ) -> dict[str, tuple[Hypothesis, ...]]:
     statement = (
         sa.select(scores, parts_table.c.seq)
@@ -221,29 +248,26 @@ def _hypotheses(
     )
     if versions is not None:
         statement = statement.where(scores.c.asr_version == versions[0], scores.c.intent_version == versions[1])
-    found = sorted(fetch_among(conn, statement, scores.c.utterance_id, batch), key=lambda row: int(row.seq))
+    found = sorted(fetch_among(conn, statement, scores.c.utterance_id, list(keys)), key=lambda row: int(row.seq))
     latest = {row.utterance_id: row for row in found}
     names = names_now(conn)
-    return {
-        i: tuple(
-            named_now(hypothesis, names)
-            for hypothesis in contents.decode_hypotheses(
-                cipher.decrypt(
-                    keys[i], row.hypotheses, seal_name(i, f"hypotheses/{row.asr_version}/{row.intent_version}")
-                )
-            )
-        )
-        for i, row in latest.items()
-    }
+    hypotheses: dict[str, tuple[Hypothesis, ...]] = {}
+    for i, row in latest.items():
+        plain = _decrypted(keys, i, row.hypotheses, f"hypotheses/{row.asr_version}/{row.intent_version}", bad)
+        if plain is not None:
+            hypotheses[i] = tuple(named_now(each, names) for each in contents.decode_hypotheses(plain))
+    return hypotheses
 
 
-def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes]) -> dict[str, list[Annotation]]:
-    found = fetch_among(conn, sa.select(answers), answers.c.utterance_id, batch)
+def _annotations(conn: sa.Connection, keys: Mapping[str, bytes], bad: Bad) -> dict[str, list[Annotation]]:
+    found = fetch_among(conn, sa.select(answers), answers.c.utterance_id, list(keys))
     ordered = sorted(found, key=lambda row: (row.task_id, row.annotator_id, row.revision, row.variant))
     annotations: dict[str, list[Annotation]] = {}
-    for row in (row for row in ordered if row.content is not None):
-        name = seal_name(row.utterance_id, f"annotation/{row.task_id}/{row.annotator_id}/{row.revision}")
-        plain = cipher.decrypt(keys[row.utterance_id], row.content, name)
+    for row in ordered:
+        name = f"annotation/{row.task_id}/{row.annotator_id}/{row.revision}"
+        plain = _decrypted(keys, row.utterance_id, row.content, name, bad)
+        if plain is None:
+            continue
         transcript, slots, proposal, question = contents.decode_texts(plain)
         annotations.setdefault(row.utterance_id, []).append(
             Annotation(
@@ -275,18 +299,16 @@ def _in_the_form_of_today(
         return transcript, slots
 
 
-def _labels(
-    conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes], revisions: Mapping[str, int]
-) -> dict[str, Label]:
+def _labels(conn: sa.Connection, keys: Mapping[str, bytes], revisions: Mapping[str, int], bad: Bad) -> dict[str, Label]:
     found: dict[str, Label] = {}
-    for row in fetch_among(conn, sa.select(labels), labels.c.utterance_id, batch):
+    for row in fetch_among(conn, sa.select(labels), labels.c.utterance_id, list(keys)):
         utterance_id = row.utterance_id
-        wanted = row.revision == revisions[utterance_id] if utterance_id in revisions else row.current
-        if not wanted or row.content is None:
+        if not (row.revision == revisions[utterance_id] if utterance_id in revisions else row.current):
             continue
-        name = seal_name(utterance_id, f"label/{row.revision}")
-        written, marked, _, _ = contents.decode_texts(cipher.decrypt(keys[utterance_id], row.content, name))
-        transcript, slots = _in_the_form_of_today(written, marked)
+        plain = _decrypted(keys, utterance_id, row.content, f"label/{row.revision}", bad)
+        if plain is None:
+            continue
+        transcript, slots = _in_the_form_of_today(*contents.decode_texts(plain)[:2])
         found[utterance_id] = Label(
             utterance_id,
             transcript,

@@ -16,7 +16,7 @@ or a path to somebody's audio. The command line prints the message in one line, 
     │   ├── StoresApart            records, vault and content root do not belong together
     │   ├── PromotionRefused       the gate refused, or the alias moved meanwhile
     │   └── TrainingRefused        a training diverged, or made a model clearly worse than its base
-    ├── HostFault               1  the machine can't read a file now; nothing is wrong with what it holds
+    ├── HostFault               1  the machine can't read or write a file now; nothing is wrong with what it holds
     ├── Unreachable             1  a database or a content store does not answer
     └── Damaged                 1  stored data is not what was written
         └── ChainBroken            an audit chain does not verify
@@ -109,7 +109,7 @@ class TrainingRefused(Refused):
 
 
 class HostFault(EarmarkError):
-    """The machine that earmark runs on can't read a file now, whatever the file holds."""
+    """The machine that earmark runs on can't read or write a file now, whatever the file holds."""
 
 
 class Unreachable(EarmarkError):

@@ -16,10 +16,11 @@ import fsspec
 import sqlalchemy as sa
 
 from corpus import home_id
-from corpus.errors import NoHome, SettingsError
+from corpus.errors import Damaged, NoHome, SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.storage import cipher, database, operations
 from corpus.storage.durable_write import write_file, write_new_file
+from corpus.storage.store_faults import fault_of, is_writable
 from corpus.vault import identity
 from corpus.vault.identity import Vault
 
@@ -41,6 +42,9 @@ class Corpus:
         vault: accounts, consent, keys.
         fs, root: the content store; packs and parts are below `root`.
         clock: returns the current time for retention and leases; nothing else uses it.
+        on_damaged: called with each piece of stored data that is not what was written and is left out; without it, the
+            first such piece ends the work.
+        read_only: whether the home is one in which this user can write nothing.
     """
 
     settings: CorpusSettings
@@ -49,6 +53,8 @@ class Corpus:
     fs: fsspec.AbstractFileSystem
     root: str
     clock: Callable[[], datetime] = field(default=_now)
+    on_damaged: Callable[[Damaged], None] | None = None
+    read_only: bool = False
 
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
@@ -73,7 +79,7 @@ def open_corpus(
 
     Args:
         settings: where its stores are.
-        create: False to refuse a home that does not exist.
+        create: False to refuse a home that does not exist; one in which nothing can be written is opened to read.
         clock: returns the current time for retention and leases; None for the machine's clock.
 
     Raises:
@@ -86,16 +92,20 @@ def open_corpus(
         Damaged: the key is not the one that the vault was made with.
     """
     paths = places(settings)
-    if paths.records_url == paths.vault_url:
+    if _database_at(paths.records_url) == _database_at(paths.vault_url):
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
     nothing = f"there is no corpus at {paths.home}; ingest a manifest first, or set EARMARK_HOME or corpus.home"
     if not create and not paths.home.is_dir():
         raise NoHome(nothing)
-    make_home(paths.home)
-    stores = home_id.stores_at(paths)
+    read_only = not create and not is_writable(paths.home)
+    if not read_only:
+        make_home(paths.home)
+    stores = home_id.stores_at(paths, read_only=read_only)
     found = home_id.check(stores)
     if not create and not home_id.in_use(stores, found):
         raise NoHome(nothing)
+    if read_only:
+        return _opened_read_only(settings, paths, stores, clock or _now)
     _keep_out_of_git(paths.home)
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
@@ -105,6 +115,27 @@ def open_corpus(
     database.prepare(stores.records, "records")
     home_id.write_missing(stores, found)
     return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now)
+
+
+def _opened_read_only(
+    settings: CorpusSettings, paths: Places, stores: home_id.Stores, clock: Callable[[], datetime]
+) -> Corpus:
+    """Return the handle of a home in which nothing can be written, not even an upgrade of its schemas."""
+    database.check_newest(stores.vault, "vault")
+    database.check_newest(stores.records, "records")
+    vault = identity.open_vault(stores.vault, _key_encryption_key(paths, make=False))
+    return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock, read_only=True)
+
+
+def _database_at(url: str) -> str:
+    """Return one spelling of the place of a database, so that two URLs of the same one are equal."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        return url  # `database.engine` refuses it
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        return str(Path(parsed.database).resolve())
+    return f"{parsed.host}:{parsed.port or ''}/{parsed.database}"
 
 
 def make_home(home: Path) -> None:
@@ -149,6 +180,8 @@ def _key_encryption_key(paths: Places, *, make: bool) -> bytes:
             raise SettingsError(
                 f"the key-encryption key {paths.key_file} is missing; put it back or set EARMARK_KEK"
             ) from None
+    except OSError as error:
+        raise fault_of(error, f"the key-encryption key {paths.key_file}") from error
     # Another process may have made the key a moment ago; then that key is used.
     write_new_file(paths.key_file, [base64.b64encode(cipher.new_key())])
     return _decoded(paths.key_file.read_text(), "key_file")

@@ -65,8 +65,12 @@ class Stores:
         self.vault.dispose()
 
 
-def stores_at(paths: Places) -> Stores:
+def stores_at(paths: Places, *, read_only: bool = False) -> Stores:
     """Return the stores at these places; nothing is made there.
+
+    Args:
+        paths: of the stores.
+        read_only: whether nothing may be written to them.
 
     Raises:
         SettingsError: a URL can't be used.
@@ -76,8 +80,12 @@ def stores_at(paths: Places) -> Stores:
     in_one_folder = all(
         getattr(paths, name) == getattr(default, name) for name in ("records_url", "vault_url", "content_url")
     )
-    fs, root = files.connect(paths.content_url)
-    return Stores(database.engine(paths.records_url), database.engine(paths.vault_url), fs, root, in_one_folder)
+    fs, root = files.connect(paths.content_url, paths.store_timeout)
+    engines = [
+        database.engine(url, paths.store_timeout, writable=not read_only)
+        for url in (paths.records_url, paths.vault_url)
+    ]
+    return Stores(engines[0], engines[1], fs, root, in_one_folder)
 
 
 def check(stores: Stores) -> dict[Store, str | None]:
@@ -88,6 +96,7 @@ def check(stores: Stores) -> dict[Store, str | None]:
         SchemaRefused: a newer earmark wrote a database.
         Unreachable: a store does not answer.
     """
+    _refuse_other_schemas(stores)
     found: dict[Store, str | None] = {
         "vault": _id_of(stores.vault, "vault", vault_schema.home),
         "records": _id_of(stores.records, "records", schema.home),
@@ -160,6 +169,23 @@ def _id_of(engine: sa.Engine, which: Which, table: sa.Table) -> str | None:
 
 def _has_schema(engine: sa.Engine, which: Which) -> bool:
     return not _missing(engine) and check_not_newer(engine, which) is not None
+
+
+def _refuse_other_schemas(stores: Stores) -> None:
+    """Raise `StoresApart` where a URL names the other database, as where the two are swapped."""
+    databases: tuple[tuple[Which, sa.Engine, str], ...] = (
+        ("records", stores.records, vault_schema.keys.name),
+        ("vault", stores.vault, schema.utterances.name),
+    )
+    for which, engine, table_of_other in databases:
+        if not _missing(engine) and database.schema_version(engine) is not None:
+            with reading(engine) as conn:
+                if sa.inspect(conn).has_table(table_of_other):
+                    other: Store = "vault" if which == "records" else "records"
+                    raise StoresApart(
+                        f"corpus.{which}_url (EARMARK_{which.upper()}_URL) names the {_NAMES[other]} of a home;"
+                        " correct it: the two URLs may be swapped, or name the same database"
+                    )
 
 
 def _missing(engine: sa.Engine) -> bool:

@@ -21,6 +21,10 @@ MOST_SECONDS: Final = 86_400.0
 an integer of 64 bits."""
 
 
+STORE_TIMEOUT: Final = 30.0
+"""How long a store that does not answer is waited for where no settings say it [s]."""
+
+
 class CorpusSettings(BaseModel):
     """Where the data is, and how long it may be used; what is null is under `home`.
 
@@ -31,6 +35,8 @@ class CorpusSettings(BaseModel):
         content_url: fsspec URL or folder of the packs (audio) and the parts (predictions); null is `<home>/content`.
         key_file: File of the key-encryption key, null is `<home>/keys/kek`; the environment variable EARMARK_KEK
             (base64 of 32 bytes) comes first.
+        store_timeout: How long a locked database, a silent database server or a silent content store is waited for
+            before the command gives up [s].
         pack_bytes: A pack that holds this much ciphertext is closed and the next one is begun [bytes].
         retention_days: How long an utterance without a label may be used [days].
         labelled_retention_days: How long an utterance with a label may be used [days].
@@ -44,6 +50,7 @@ class CorpusSettings(BaseModel):
     vault_url: str | None = None
     content_url: str | None = None
     key_file: Path | None = None
+    store_timeout: float = Field(default=STORE_TIMEOUT, ge=1.0, le=MOST_SECONDS)
     pack_bytes: int = Field(default=64 << 20, ge=1, le=2**40)
     retention_days: int = Field(default=90, ge=1, le=MOST_DAYS)
     labelled_retention_days: int = Field(default=730, ge=1, le=MOST_DAYS)
@@ -68,6 +75,7 @@ class Places:
     vault_url: str
     content_url: str
     key_file: Path
+    store_timeout: float = STORE_TIMEOUT
 
 
 def places(settings: CorpusSettings) -> Places:
@@ -79,4 +87,5 @@ def places(settings: CorpusSettings) -> Places:
         vault_url=settings.vault_url or f"sqlite:///{home / 'vault.db'}",
         content_url=settings.content_url or str(home / "content"),
         key_file=expanded(settings.key_file or home / "keys" / "kek").absolute(),
+        store_timeout=settings.store_timeout,
     )

@@ -85,9 +85,13 @@ def import_corpus(
 
 @flow(name="score", flow_run_name=run_name)
 @without_content
-def score(night: str | None = None, config: str | None = None, switch_base: bool = False) -> ScoreReport:
-    """Score the utterances that the champions have not scored yet."""
+def score(
+    night: str | None = None, config: str | None = None, switch_base: bool = False, part: str | None = None
+) -> ScoreReport:
+    """Score the utterances that the champions have not scored yet, or those of a damaged part again."""
     with open_for_flow(config) as (corpus, settings):
+        if part is not None:
+            return stages.score_part(corpus, settings, part)
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         when = closed_night(settings.night, night) if night else None
         with corpus.read() as conn:

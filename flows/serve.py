@@ -18,6 +18,7 @@ from corpus.errors import Refused, SettingsError
 from flows.runtime import progress
 from flows.runtime.prefect_server import prefect_server
 from flows.runtime.remote import announced
+from flows.runtime.server_records import MARK, stop_orphans, write_record
 from flows.runtime.settings import OVERRIDES_VARIABLE, Settings
 
 
@@ -86,7 +87,9 @@ def serve_pages(settings: Settings, port: int) -> None:
         settings.tracking, settings.home
     )  # first: MLflow's process may leave a new database half made
     save_views(tracking)
-    pages = None if uri.startswith(("http://", "https://")) else _start_mlflow_pages(uri, port)
+    pages = record = None
+    if not uri.startswith(("http://", "https://")):
+        pages, record = _start_mlflow_pages(settings.home, uri, port)
     try:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
             server.wait_until_ready(settings.prefect.start_timeout)
@@ -110,17 +113,29 @@ def serve_pages(settings: Settings, port: int) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pages.pid, signal.SIGTERM)  # the group: the server and its workers
             pages.wait()
+        if record is not None:
+            record.unlink(missing_ok=True)
 
 
-def _start_mlflow_pages(uri: str, port: int) -> subprocess.Popen[bytes]:
-    """Start the server of MLflow's pages as the leader of a process group; return it."""
+def _start_mlflow_pages(home: Path, uri: str, port: int) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start the server of MLflow's pages as the leader of a process group; return it and its record."""
+    folder = home / "prefect"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stop_orphans(folder)  # first: the pages of a killed command have the port
+    record, mark = write_record(folder, port)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     command += ["--host", "127.0.0.1", "--workers", "1"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet = {
+        MARK: mark,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     nowhere = subprocess.DEVNULL
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, env={**os.environ, **quiet}, stdout=nowhere, stderr=nowhere, start_new_session=True
     )
+    return process, record
 
 
 def _wait_for_pages(pages: subprocess.Popen[bytes], port: int) -> str:

@@ -39,6 +39,7 @@ from flows.steps import merge as merge_step
 from flows.steps import retrain as retrain_step
 from flows.steps import sample as sample_step
 from flows.steps import score as score_step
+from flows.steps import score_part as score_part_step
 from flows.steps.annotation_backends import NotDone
 from flows.steps.export import ExportReport
 from flows.steps.label_studio_sync import SettleReport
@@ -136,6 +137,15 @@ def _score_shards(corpus: Corpus, settings: Settings, plan: score_step.ScorePlan
     count = len(plan.shards)
     shards = progress.over(plan.shards, "scoring shards of clips", count, "shards") if count > 1 else plan.shards
     return [run_step("score", score_step.score_shard, corpus, how, settings.home, plan, shard) for shard in shards]
+
+
+def score_part(corpus: Corpus, settings: Settings, part: str) -> ScoreReport:
+    """Score the clips of a damaged part again, by the versions that scored it."""
+    plan = score_part_step.plan_part(corpus, part)
+    if plan is None:
+        return score_part_step.sound_part(corpus, part)
+    how = run_step("calibrate draws", draw_temperature.score_settings, corpus, settings, plan.asr)
+    return run_step("score", score_part_step.score_part, corpus, how, settings.home, plan)
 
 
 def sample(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:

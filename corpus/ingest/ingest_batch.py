@@ -1,7 +1,8 @@
 """Ingest of one batch of rows: check, decode and store them in one operation.
 
-The operation writes vault and packs first, at the same time, then commits one transaction on the records. A kill leaves
-at most keys without rows and packs that no row names; the same batch again completes the work.
+Vault and packs are written first, at the same time; the records are not locked meanwhile, however long the store takes.
+Then one transaction on the records names them. A kill leaves at most keys without rows and packs that no row names; the
+same batch again completes the work.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from corpus.records.base import Split
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import SAMPLE_BYTES
 from corpus.storage.operations import Operation, committed, result_of
-from corpus.storage.packs import PackWriter
+from corpus.storage.packs import Location, PackWriter
 from corpus.tables import ingest_batches, labels, utterances
 from corpus.vault import consent, identity, vault
 
@@ -60,6 +61,25 @@ class BatchReport:
     refused: Mapping[str, int]
     refused_lines: tuple[Refusal, ...]
     one_channel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Clips whose keys and packs are written, and that no row names yet.
+
+    Attributes:
+        utterances: in the order of the rows.
+        rows: of the manifest, by utterance id.
+        locations: where each clip is, by utterance id.
+        sizes: of the packs [bytes].
+        one_channel: ids of clips of which only the loudest channel is stored.
+    """
+
+    utterances: list[Utterance]
+    rows: dict[str, ManifestRow]
+    locations: dict[str, Location]
+    sizes: dict[str, int]
+    one_channel: set[str]
 
 
 class _Stored(NamedTuple):
@@ -90,10 +110,15 @@ def ingest_batch(
     Raises:
         HostFault: the machine can't read a recording now; nothing of the batch is stored.
     """
+    with corpus.read() as conn:
+        result = result_of(conn, operation_id)
+    if result is not None:
+        return batch_report(result)
+    written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
     with corpus.operation(operation_id, "ingest") as op:
-        if op.done:
+        if op.done:  # by another process meanwhile
             return batch_report(op.result)
-        stored = _store_usable(corpus, op, rows, read_recording, latest, refusals)
+        stored = _store_written(corpus, op, rows, written, latest, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line, _arrivals(rows, latest))
         ingest_batches.keep_files(op.conn, operation_id, refusals.files)
         ingest_batches.put(op.conn, operation_id, len(rows), stored.rows)
@@ -125,12 +150,15 @@ def ingest_refused(
         HostFault: as `ingest_batch`.
     """
     while True:
-        with corpus.operation(_next_reading(corpus, batch_id), "ingest") as op:
+        operation_id = _next_reading(corpus, batch_id)
+        with corpus.read() as conn:
+            refused = ingest_batches.refused_lines(conn, [batch_id])
+        rows = [row for row in rows if row.line in refused]
+        written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
+        with corpus.operation(operation_id, "ingest") as op:
             if op.done:  # by another process, since the id was found free
                 continue
-            refused = ingest_batches.refused_lines(op.conn, [batch_id])
-            rows = [row for row in rows if row.line in refused]
-            stored = _store_usable(corpus, op, rows, read_recording, latest, refusals)
+            stored = _store_written(corpus, op, rows, written, latest, refusals)
             lines = {row.line for row in rows} - set(refusals.by_line)
             ingest_batches.accept_refused(op.conn, batch_id, op.operation_id, lines)
             ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
@@ -188,20 +216,37 @@ def _result(received: int, stored: _Stored, refusals: Refusals) -> dict[str, Any
     return result | {"refused_lines": list(refusals.shown)}
 
 
-def _store_usable(
+def _write_usable(
     corpus: Corpus,
-    op: Operation,
+    operation_id: str,
     rows: Batch,
     read_recording: ReadRecording,
     latest: datetime,
     refusals: Refusals,
-) -> _Stored:
-    """Store the rows that are usable, apply the consent of the others, and return how many were stored."""
+) -> list[_Written]:
+    """Write keys and packs of the rows that are usable, and apply the consent of the others."""
     refusals.begin()
     usable = usable_rows(rows, latest, refusals)
     _apply_consent(corpus, rows, latest, refusals)
-    recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
-    stored = [_store(corpus, op, chunk, refusals) for chunk in chunks(recordings)]
+    seen: set[str] = set()
+    written = []
+    with corpus.read() as conn:
+        look = Operation(operation_id, conn, done=False)
+        for chunk in chunks(usable_recordings(corpus, look, usable, read_recording, refusals)):
+            again = {recording.row.line for recording in chunk if recording.utterance_id in seen}
+            for line in again:
+                refusals.add(line, "duplicate", DUPLICATE)
+            new = [recording for recording in chunk if recording.row.line not in again]
+            written.append(_write(corpus, look, new, refusals))
+            seen |= set(written[-1].rows)
+    return written
+
+
+def _store_written(
+    corpus: Corpus, op: Operation, rows: Batch, written: list[_Written], latest: datetime, refusals: Refusals
+) -> _Stored:
+    """Store the rows of what was written, apply the consent of the others, and return how many were stored."""
+    stored = [_store(corpus, op, each, refusals) for each in written]
     # Again, for rows that were refused since; before the commit, so that a batch that is done has no more to apply.
     _apply_consent(corpus, rows, latest, refusals)
     return _Stored(sum(each.rows for each in stored), sum(each.one_channel for each in stored))
@@ -264,8 +309,8 @@ def _repeated_statements(corpus: Corpus, rows: Batch, refusals: Refusals) -> set
     return {line for line, (utterance_id, stated) in undated.items() if stored.get(utterance_id) == stated}
 
 
-def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> _Stored:
-    """Store keys, packs, rows and known labels of these recordings, and return how many were new."""
+def _write(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> _Written:
+    """Write keys and packs of those of these recordings that are new; `op` is read only."""
     stored = utterances.stored_ids(op.conn, [recording.utterance_id for recording in recordings])
     new: dict[str, UsableRecording] = {}
     for recording in recordings:
@@ -274,20 +319,35 @@ def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], ref
         else:
             new[recording.utterance_id] = recording
     arrivals = [_vault_arrival(recording) for recording in new.values()]
-    # The vault commits while the packs are still being written; the records are committed after both.
+    # The vault commits while the packs are still being written.
     with (
         PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer,
         vault.admitting(corpus.vault, arrivals, op.operation_id) as admitted,
     ):
         for utterance_id in [each for each in new if each not in admitted]:
             refusals.add(new.pop(utterance_id).row.line, "erased", ERASED)
-        utterances.put(op, writer, _utterances(corpus, new, admitted))
-    labelled = {id_: each.row for id_, each in new.items() if each.row.text is not None or each.row.intent is not None}
+        kept = utterances.write_audio(writer, _utterances(corpus, new, admitted))
+        locations, sizes = writer.placed()
+    one_channel = {id_ for id_, each in new.items() if each.one_channel}
+    return _Written(kept, {id_: each.row for id_, each in new.items()}, locations, sizes, one_channel)
+
+
+def _store(corpus: Corpus, op: Operation, written: _Written, refusals: Refusals) -> _Stored:
+    """Store rows and known labels of what was written, and return how many were new."""
+    # What another process stored or erased while this one wrote is left out.
+    new = dict(written.rows)
+    for utterance_id in utterances.stored_ids(op.conn, list(new)):
+        refusals.add(new.pop(utterance_id).line, "duplicate", DUPLICATE)
+    for utterance_id in set(new) - vault.ids_with_key(corpus.vault, list(new)):
+        refusals.add(new.pop(utterance_id).line, "erased", ERASED)
+    kept = [each for each in written.utterances if each.utterance_id in new]
+    utterances.put(op, kept, written.locations, written.sizes)
+    labelled = {id_: row for id_, row in new.items() if row.text is not None or row.intent is not None}
     for source, held_out in _SOURCES.items():
         rows = [_label(utterance_id, row) for utterance_id, row in labelled.items() if row.held_out == held_out]
         if rows:
             labels.put_labels(corpus, op, rows, source=source)
-    return _Stored(len(new), sum(each.one_channel for each in new.values()))
+    return _Stored(len(new), len(written.one_channel & set(new)))
 
 
 def _vault_arrival(recording: UsableRecording) -> vault.Arrival:

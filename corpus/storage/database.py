@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from corpus.errors import Damaged, RecordError, SchemaRefused, SettingsError, Unreachable
+from corpus.errors import Damaged, HomeBusy, HostFault, RecordError, SchemaRefused, SettingsError, Unreachable
+from corpus.storage.store_faults import sqlite_fault
 
 Which = Literal["records", "vault"]
 
@@ -52,8 +57,15 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def engine(url: str) -> sa.Engine:
+def engine(url: str, timeout: float = 60.0, *, writable: bool = True) -> sa.Engine:
     """Return an engine whose commits survive a power cut and whose deletions leave no bytes in free pages (SQLite).
+
+    Its errors that are about the database and not about a statement are those of `corpus.errors`, with the remedy.
+
+    Args:
+        url: of the database.
+        timeout: how long a locked database or a silent server is waited for [s].
+        writable: False for an SQLite database in a folder where nothing can be written, not even its log.
 
     Raises:
         SettingsError: the URL names neither SQLite nor PostgreSQL.
@@ -64,39 +76,103 @@ def engine(url: str) -> sa.Engine:
         raise SettingsError("a database URL can't be read; write sqlite:///FILE or postgresql+psycopg://...") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return _postgresql(parsed)
+        return _postgresql(parsed, timeout)
     if backend != "sqlite":
         raise SettingsError(f"a {backend} database is not supported; use sqlite:///FILE or postgresql+psycopg://...")
-    made = sa.create_engine(parsed, connect_args={"timeout": 60})
-    sa.event.listen(made, "connect", _sqlite_connect)
-    sa.event.listen(made, "begin", _sqlite_begin)
+    if writable or not parsed.database:
+        made = sa.create_engine(parsed, connect_args={"timeout": timeout})
+    else:
+        made = sa.create_engine(parsed, creator=_opening_read_only(Path(parsed.database), timeout))
+    pragmas = _PRAGMAS if writable else _PRAGMAS_OF_READERS
+    sa.event.listen(made, "connect", lambda connection, _: _sqlite_connect(connection, pragmas, timeout))
+    sa.event.listen(made, "begin", _sqlite_begin if writable else _sqlite_begin_reading)
+    sa.event.listen(made, "handle_error", lambda context: _raise_fault(context, str(parsed.database), timeout))
     return made
 
 
-def _postgresql(url: sa.URL, **options: Any) -> sa.Engine:
-    arguments = (
-        {} if "connect_timeout" in url.query else {"connect_timeout": 30}
-    )  # [s]; without it, libpq waits for ever
+def _raise_fault(context: sa.ExceptionContext, path: str, timeout: float) -> None:
+    fault = sqlite_fault(context.original_exception, path, timeout)
+    if fault is not None:
+        raise fault
+
+
+def _opening_read_only(path: Path, timeout: float) -> Callable[[], sqlite3.Connection]:
+    """Return a function that opens an SQLite database beside which no file can be made, and which nobody changes.
+
+    What a killed process left in the write-ahead log counts, too: then a copy of both is read.
+    """
+    scratch = None
+    if (log := path.with_name(path.name + "-wal")).exists() and log.stat().st_size:
+        scratch = tempfile.TemporaryDirectory(prefix="earmark-read-only-")
+        for file in (path, log):
+            shutil.copyfile(file, Path(scratch.name) / file.name)
+    place = path if scratch is None else Path(scratch.name) / path.name
+    options = "mode=ro&immutable=1" if scratch is None else "mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        _ = scratch  # it is there as long as this function is
+        return sqlite3.connect(
+            f"file:{quote(str(place))}?{options}", timeout=timeout, uri=True, check_same_thread=False
+        )
+
+    return connect
+
+
+def _postgresql(url: sa.URL, timeout: float, **options: Any) -> sa.Engine:
+    seconds = max(2, round(timeout))  # without them, libpq waits for ever
+    arguments: dict[str, Any] = {
+        "connect_timeout": seconds,
+        "tcp_user_timeout": 1000 * seconds,
+        "keepalives_idle": seconds,
+        "keepalives_interval": max(1, seconds // 3),
+        "keepalives_count": 3,
+        "options": f"-c lock_timeout={1000 * seconds}",
+    }
+    arguments = {name: value for name, value in arguments.items() if name not in url.query}
     url = url.set(drivername="postgresql+psycopg")
     try:
-        return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **options)
+        made = sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **options)
     except ModuleNotFoundError as error:
         raise SettingsError("a postgresql:// URL needs the package psycopg; pip install 'earmark[postgres]'") from error
+    sa.event.listen(made, "handle_error", lambda context: _raise_server_fault(context, made, timeout))
+    return made
 
 
-def _sqlite_connect(connection: Any, _record: object) -> None:
+def _raise_server_fault(context: sa.ExceptionContext, engine: sa.Engine, timeout: float) -> None:
+    """Raise what is wrong with the server, where an error says that; one about a statement passes."""
+    error = context.original_exception
+    state = getattr(error, "sqlstate", None) or ""
+    if state == "55P03":
+        raise HomeBusy(
+            f"the database {named(engine)} is locked by another program for more than {timeout:g} s; wait for it or end"
+            " it, then run the command again: nothing is lost, or set corpus.store_timeout higher"
+        )
+    if state in ("53100", "53200", "58030"):
+        raise HostFault(
+            f"the database {named(engine)} can't store: {_first_line(error)}; free some space on its server"
+        )
+    if context.is_disconnect and not context.is_pre_ping:
+        raise Unreachable(f"the database {named(engine)} went away: {_first_line(error)}; start it or fix its URL")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+_PRAGMAS_OF_READERS: Final = ("foreign_keys=ON", "temp_store=MEMORY")
+_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", *_PRAGMAS_OF_READERS)
+
+
+def _sqlite_connect(connection: Any, pragmas: Sequence[str], timeout: float) -> None:
     connection.isolation_level = (
         None  # the driver's own BEGIN comes only before the first write, too late to protect what was read
     )
-    for pragma in (
-        "busy_timeout=60000",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "secure_delete=ON",
-        "foreign_keys=ON",
-        "temp_store=MEMORY",
-    ):
+    for pragma in (f"busy_timeout={round(1000 * timeout)}", *pragmas):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _sqlite_begin_reading(conn: sa.Connection) -> None:
+    conn.exec_driver_sql("BEGIN")
 
 
 def _sqlite_begin(conn: sa.Connection) -> None:
@@ -206,8 +282,17 @@ def schema_version(engine: sa.Engine) -> str | None:
             version = conn.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
             return None if version is None else str(version)
     except sa.exc.DBAPIError as error:
-        reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
+        reason = _first_line(error.orig or error)
         raise Unreachable(f"the database {named(engine)} can't be used: {reason}; start it or fix its URL") from error
+
+
+def damaged_pages(engine: sa.Engine) -> str:
+    """Return the first thing that is wrong with the pages of an SQLite database, "" where nothing is."""
+    if engine.dialect.name != "sqlite":
+        return ""
+    with reading(engine) as conn:
+        found = str(conn.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
+    return "" if found == "ok" else found
 
 
 def named(engine: sa.Engine) -> str:
@@ -234,6 +319,20 @@ def prepare(engine: sa.Engine, which: Which) -> None:
             " back it up, then run earmark upgrade"
         )
     upgrade(engine, which)
+
+
+def check_newest(engine: sa.Engine, which: Which) -> None:
+    """Check that a database that can't be upgraded has the newest schema.
+
+    Raises:
+        SchemaRefused: it has not.
+    """
+    version = check_not_newer(engine, which)
+    if version != HEADS[which]:
+        raise SchemaRefused(
+            f"the {which} database has schema {version}, this earmark needs {HEADS[which]}, and the home is read-only:"
+            " make it writable once, so that it can be upgraded"
+        )
 
 
 def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:

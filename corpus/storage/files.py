@@ -8,32 +8,50 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from corpus.errors import SettingsError, Unreachable
 from corpus.storage.durable_write import TEMPORARY, write_file
+from corpus.storage.store_faults import fault_of, is_fault
+
+ATTEMPTS: Final = 3
+"""How often a request to S3 is made before it has failed."""
 
 FOLDERS: Final = ("audio", "parts")
 
 
-def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+def connect(url: str, timeout: float = 30.0) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a folder or fsspec URL, and the root in it.
+
+    Args:
+        url: of the content store.
+        timeout: how long a store on S3 that is silent is waited for, over all attempts of one request [s].
 
     Raises:
         SettingsError: the protocol is unknown, its package is not installed, or there is no such bucket.
         Unreachable: the store does not answer, or refuses the credentials.
     """
     try:
-        fs, root = fsspec.core.url_to_fs(url)
+        fs, root = fsspec.core.url_to_fs(url, **_given_up_after(url, timeout))
     except (ValueError, ImportError) as error:
         raise SettingsError(f"content_url can't be used: {error}") from error
     root = str(root).rstrip("/")
     if "s3" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
+        fs.retries = 1  # botocore makes the attempts; each of them again would multiply the time
         _find_bucket(fs, root.split("/")[0])
     return fs, root
+
+
+def _given_up_after(url: str, timeout: float) -> dict[str, Any]:
+    """Return the options with which a store on S3 gives up in that time; other stores have their own ways."""
+    if not url.startswith(("s3://", "s3a://")):
+        return {}
+    one = max(1.0, timeout / ATTEMPTS)
+    retries = {"total_max_attempts": ATTEMPTS, "mode": "standard"}
+    return {"config_kwargs": {"connect_timeout": one, "read_timeout": one, "retries": retries}}
 
 
 def _find_bucket(fs: fsspec.AbstractFileSystem, bucket: str) -> None:
@@ -54,11 +72,14 @@ def answering(fs: fsspec.AbstractFileSystem) -> Iterator[None]:
         raise
     except Exception as error:  # each store's client has its own tree of errors
         if isinstance(fs, LocalFileSystem):
+            if isinstance(error, OSError) and is_fault(error):
+                raise fault_of(error, "the content store") from error
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise Unreachable(
             f"the content store does not answer as it should ({reason}); nothing is lost,"
-            " check that it runs and that the credentials are right, then run the command again"
+            " check that it runs and that the credentials are right, then run the command again; corpus.store_timeout"
+            " is how long it is waited for"
         ) from error
 
 
@@ -77,7 +98,8 @@ def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -
         with answering(fs):
             fs.pipe_file(target, b"".join(pieces))
         return
-    write_file(Path(target), pieces)
+    with answering(fs):
+        write_file(Path(target), pieces)
 
 
 def load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:
@@ -118,6 +140,17 @@ def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, dat
             found = fs.find(f"{root}/{folder}", detail=True)
         for name, info in sorted(found.items()):
             yield name[len(root) + 1 :], _changed(info)
+
+
+def sizes(fs: fsspec.AbstractFileSystem, root: str) -> dict[str, int]:
+    """Return the size of every file in the store by its path below `root` [bytes]."""
+    fs.invalidate_cache()
+    found: dict[str, int] = {}
+    for folder in FOLDERS:
+        with answering(fs):
+            listed = fs.find(f"{root}/{folder}", detail=True)
+        found |= {name[len(root) + 1 :]: int(info["size"]) for name, info in listed.items()}
+    return found
 
 
 def _changed(info: dict[str, object]) -> datetime:

@@ -40,6 +40,11 @@ def score(shard_digest: str) -> str:
     return f"score/{shard_digest}"
 
 
+def score_part() -> str:
+    """Return the id of scoring the clips of a damaged part again; it is new in every call."""
+    return f"score-part/{uuid.uuid4().hex}"
+
+
 def calibrate_draws(version: str, clips: int) -> str:
     """Return the id of looking for the temperature of a speech model's draws, by the number of labelled clips."""
     return f"draws/{version}/{clips}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,6 +87,27 @@ class PackWriter:
         self._pieces.clear()
         self._waiting.clear()
         self._size = 0
+
+
+def read_all(
+    fs: fsspec.AbstractFileSystem, root: str, wanted: Sequence[tuple[str, Location]]
+) -> tuple[dict[str, bytes], dict[str, Damaged]]:
+    """Return the ciphertexts by id, and what is wrong with those of packs that are missing or too short."""
+    sealed: dict[str, bytes] = {}
+    lost: dict[str, Damaged] = {}
+    for pack, items in itertools.groupby(sorted(wanted, key=lambda item: item[1]), key=lambda item: item[1].pack):
+        of_pack = list(items)
+        try:
+            sealed |= dict(read(fs, root, of_pack))
+        except FileNotFoundError:
+            lost |= {i: Damaged(f"{i}: its pack {pack} is missing; restore it from a backup") for i, _ in of_pack}
+        except Damaged:
+            size = len(files.load(fs, root, pack))
+            whole = [item for item in of_pack if item[1].offset + item[1].length <= size]
+            sealed |= dict(read(fs, root, whole))
+            why = f"its pack {pack} is shorter than its rows require; restore it from a backup"
+            lost |= {i: Damaged(f"{i}: {why}") for i, _ in of_pack if i not in sealed}
+    return sealed, lost
 
 
 def read(

@@ -1,4 +1,4 @@
-"""Parts: predictions as immutable Parquet files, named by their own digest.
+"""Parts: predictions as immutable Parquet files, named by their own digest, which is verified whenever one is read.
 
 The wide arrays (intent probabilities, embeddings) are stored as float16, which is precise enough, and are renormalised
 on reading. Scalars stay float32, because their order decides ranks. An embedding is personal data, so an erasure
@@ -26,6 +26,7 @@ from corpus.storage import files
 SCALARS: Final = ("intent_logsumexp", "entropy_given_hypothesis", "pass_disagreement")
 WIDE: Final = ("intent_probs", "embeddings")
 METADATA_KEY: Final = b"earmark"
+_MARK: Final = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Pl
         placements: at least one; their targets together are 0 .. N-1.
 
     Raises:
-        Damaged: a part is missing or unreadable, or the parts are of different versions or inventories.
+        Damaged: a part is missing or not what was written, or the parts are of different versions or inventories.
     """
     head: Mapping[str, Any] | None = None
     total = sum(len(placement.target) for placement in placements)
@@ -110,7 +111,7 @@ def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) 
     """Return one of `ASR_COLUMNS` of a part, (rows,) float32; decode no other column.
 
     Raises:
-        Damaged: the part is missing or unreadable.
+        Damaged: the part is missing or not what was written.
     """
     table, _ = _load(fs, root, path, [f"asr_{name}"])
     values: npt.NDArray[np.float32] = table.column(f"asr_{name}").to_numpy()
@@ -135,7 +136,7 @@ def _store(fs: fsspec.AbstractFileSystem, root: str, table: Any) -> Part:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False)
     data = sink.getvalue()
-    path = f"parts/{files.digest_name(data)}.parquet"
+    path = _path_of(data)
     files.store(fs, root, path, data)
     return Part(path, table.num_rows, hashlib.sha256(data).hexdigest())
 
@@ -146,11 +147,47 @@ def _load(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    data = verified(fs, root, path)
     try:
-        table = pq.read_table(pa.BufferReader(files.load(fs, root, path)), columns=columns and list(columns))
+        table = pq.read_table(pa.BufferReader(data), columns=columns and list(columns))
         return table, json.loads(table.schema.metadata[METADATA_KEY])
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise Damaged(f"{path} is missing or not a part; restore it from a backup or score again") from error
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        raise _damaged(path, "not a part") from error
+
+
+def verified(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:
+    """Return the bytes of a part, which are those of the digest in its name.
+
+    Raises:
+        Damaged: they are not, or the part is missing; the message names the part.
+    """
+    try:
+        data = files.load(fs, root, path)
+    except FileNotFoundError as error:
+        raise _damaged(path, "missing") from error
+    if path != _path_of(data):
+        raise _damaged(path, "not what was written")
+    return data
+
+
+def looks_whole(fs: fsspec.AbstractFileSystem, root: str, path: str, size: int) -> bool:
+    """Return whether a file of this size [bytes] begins and ends as a part does; its other bytes are not read.
+
+    A Parquet file has its mark at both ends, and before the last one the length of its footer.
+    """
+    if size < 2 * len(_MARK) + 4:
+        return False
+    head, tail = files.load_span(fs, root, path, 0, 4), files.load_span(fs, root, path, size - 8, size)
+    footer = int.from_bytes(tail[:4], "little")
+    return head == tail[4:] == _MARK and 0 < footer <= size - 12
+
+
+def _path_of(data: bytes) -> str:
+    return f"parts/{files.digest_name(data)}.parquet"
+
+
+def _damaged(path: str, what: str) -> Damaged:
+    return Damaged(f"{path} is {what}; run earmark score --part {path}, or restore it from a backup")
 
 
 def _columns(table: Any) -> dict[str, npt.NDArray[np.floating[Any]]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import sqlalchemy as sa
 
+from corpus.errors import Damaged
 from corpus.records.base import canonical_json, digest
 from corpus.settings import places
 from corpus.storage import files, operation_ids, packs, prediction_parts, work_folder
@@ -135,13 +136,19 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
 
 
 def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
-    """Remove the scores of the utterances and rewrite the parts that contain some; return how many parts."""
+    """Remove the scores of the utterances and rewrite the parts that contain some; return how many parts.
+
+    A damaged part can't be rewritten and is removed whole; its other utterances count as unscored from then on.
+    """
     scores = schema.scores
     statement = sa.select(scores.c.part).distinct()
     paths = sorted({row.part for row in fetch_among(op.conn, statement, scores.c.utterance_id, sorted(ids))})
     for path in paths:
         old = op.conn.execute(sa.select(schema.parts).where(schema.parts.c.path == path)).one()
-        part, kept = prediction_parts.without(corpus.fs, corpus.root, path, ids)
+        try:
+            part, kept = prediction_parts.without(corpus.fs, corpus.root, path, ids)
+        except Damaged:
+            part, kept = None, []
         if part is not None:
             row = dict(old._mapping) | {"path": part.path, "rows": part.rows, "sha256": part.sha256}
             row["seconds"] = None if old.seconds is None else old.seconds * part.rows / old.rows

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from corpus.errors import Refused
 from corpus.storage import files
 from corpus.storage import records_schema as schema
-from corpus.tables import erasure, leases, utterances
+from corpus.tables import erasure, ingest_batches, leases, utterances
 from corpus.vault import vault
 
 if TYPE_CHECKING:
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 SAFE_AGE: Final = timedelta(hours=24)
 """Age after which no running step can still commit a row for a file or key."""
 
-MAX_SHARE: Final = 0.05
-"""Largest share of the keys, packs or parts that a sweep deletes."""
+FEW: Final = 10
+"""Number of orphans that a sweep deletes however few rows there are; what a killed run leaves behind is less."""
+
+SHARE: Final = 0.01
+"""Number of orphans that a sweep deletes, as a share of the rows of utterances, where that is more."""
+
+
+_NAMES: Final = {"pack": "packs", "part": "parts", "unfinished": "unfinished files", "key": "keys"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,8 +54,21 @@ def missing(corpus: Corpus) -> list[str]:
     return sorted(_named_files(corpus) - present)
 
 
+def keyless(corpus: Corpus) -> list[str]:
+    """Return the sorted ids of utterances that are not erased and have no key, without which nothing of them opens."""
+    with corpus.read() as conn:
+        live = utterances.live_ids(conn)
+    return sorted(live - vault.ids_with_key(corpus.vault))
+
+
+def bound(corpus: Corpus) -> int:
+    """Return how many orphans a sweep deletes without being told to: more than these are no trace of a killed run."""
+    with corpus.read() as conn:
+        return max(FEW, int(SHARE * utterances.counts(conn)["accepted"]))
+
+
 def sweep(
-    corpus: Corpus, older_than: timedelta = SAFE_AGE, actor: str = "earmark", *, max_share: float | None = MAX_SHARE
+    corpus: Corpus, older_than: timedelta = SAFE_AGE, actor: str = "earmark", *, unbounded: bool = False
 ) -> dict[str, int]:
     """Remove orphans of at least that age and files that erasures replaced; return how many files and keys.
 
@@ -57,33 +76,48 @@ def sweep(
         corpus: the handle.
         older_than: age of an orphan; younger files and keys may belong to a running step.
         actor: who sweeps, for the audit chain.
-        max_share: largest share of the keys, packs or parts that may be deleted; None for no limit.
+        unbounded: delete them however many they are.
 
     Raises:
-        Refused: more than `max_share` would be deleted, as beside records from an older backup.
+        Refused: rows are missing of which ingests reported, so that a key or file without a row may be theirs; or there
+            are more orphans than `bound`, as beside records from an older backup. Nothing was deleted.
     """
     before = datetime.now(UTC) - older_than
-    if max_share is not None:
-        _refuse_too_many(corpus, orphans(corpus, older_than), max_share)
+    found = orphans(corpus, older_than)
+    if found:
+        _refuse_with_rows_missing(corpus, len(found))
+        if not unbounded:
+            _refuse_too_many(corpus, found)
     removed = erasure.purge(corpus)
-    for path, _ in _stray_files(corpus, before):
-        files.remove(corpus.fs, corpus.root, path)
-        removed += 1
+    for orphan in found:
+        if orphan.kind != "key":
+            files.remove(corpus.fs, corpus.root, orphan.name)
+            removed += 1
     keys = vault.sweep_orphans(corpus.vault, _ids_in_use(corpus), before, actor)
     return {"files": removed, "keys": keys}
 
 
-def _refuse_too_many(corpus: Corpus, found: Sequence[Orphan], max_share: float) -> None:
-    orphaned: Counter[str] = Counter(orphan.kind for orphan in found)
-    total: Counter[str] = Counter(_kind(path) for path, _ in files.listing(corpus.fs, corpus.root))
-    total["key"] = vault.count_keys(corpus.vault)
-    kinds = [kind for kind in ("key", "pack", "part") if orphaned[kind] > max_share * total[kind]]
-    if kinds:
-        many = [f"{orphaned[kind]} of {total[kind]} {kind}s" for kind in kinds]
+def _refuse_with_rows_missing(corpus: Corpus, found: int) -> None:
+    with corpus.read() as conn:
+        lost = ingest_batches.totals(conn)["accepted"] - utterances.counts(conn)["accepted"]
+    if lost > 0:
         raise Refused(
-            f"{' and '.join(many)} belong to no row, more than {max_share:.0%}, and nothing was deleted: the records"
-            " may be older than the rest; see earmark doctor --dry-run, then restore the records, or give --all-orphans"
+            f"{found} keys or files belong to no row, and {lost} rows are missing whose they may be: nothing was"
+            " deleted; restore the records from a backup"
         )
+
+
+def _refuse_too_many(corpus: Corpus, found: Sequence[Orphan]) -> None:
+    most = bound(corpus)
+    if len(found) <= most:
+        return
+    kinds = Counter(orphan.kind for orphan in found)
+    many = " and ".join(f"{count} {_NAMES[kind]}" for kind, count in sorted(kinds.items()))
+    raise Refused(
+        f"{many} belong to no row, more than the {most} that are deleted without a question, and nothing was deleted:"
+        " the records may be older than the rest; see the list of earmark doctor --dry-run, then restore the records,"
+        " or run earmark doctor --repair --yes"
+    )
 
 
 def _stray_files(corpus: Corpus, before: datetime) -> list[tuple[str, datetime]]:

@@ -29,42 +29,51 @@ Arrived = tuple[Utterance, bytes, bytes]
 """An utterance, its key, which the vault has or is about to store, and its audio, encoded by `encode_audio`."""
 
 
-def put(op: Operation, writer: PackWriter, arrivals: Iterable[Arrived]) -> list[str]:
-    """Store utterances with their audio; return the ids that are new, in order.
-
-    Utterances that are stored already are not changed.
+def write_audio(writer: PackWriter, arrivals: Iterable[Arrived]) -> list[Utterance]:
+    """Give the audio of utterances to a writer of packs; return their records, each once, in order.
 
     Args:
-        op: operation; the caller commits it after the keys and the packs are durable.
         writer: writer of the packs; it may still be writing when this returns.
         arrivals: read as a stream.
 
     Raises:
         RecordError: the audio of an utterance has another length than its record.
     """
-    fresh: list[Utterance] = []
-    seen: set[str] = set()
-    for batch in _batches(arrivals, 256):
-        seen |= stored_ids(op.conn, [utterance.utterance_id for utterance, _, _ in batch])
-        for utterance, key, pcm in batch:
-            utterance_id = utterance.utterance_id
-            if utterance_id in seen:
-                continue
-            if len(pcm) != SAMPLE_BYTES * utterance.num_samples:
-                raise RecordError(
-                    f"utterance {utterance_id}: {len(pcm)} bytes of audio, but {utterance.num_samples} samples in its"
-                    " record; give the audio that the record describes"
-                )
-            writer.append(utterance_id, cipher.encrypt(key, pcm, seal_name(utterance_id, "audio")))
-            fresh.append(utterance)
-            seen.add(utterance_id)
-    locations, sizes = writer.placed()
+    fresh: dict[str, Utterance] = {}
+    for utterance, key, pcm in arrivals:
+        utterance_id = utterance.utterance_id
+        if utterance_id in fresh:
+            continue
+        if len(pcm) != SAMPLE_BYTES * utterance.num_samples:
+            raise RecordError(
+                f"utterance {utterance_id}: {len(pcm)} bytes of audio, but {utterance.num_samples} samples in its"
+                " record; give the audio that the record describes"
+            )
+        writer.append(utterance_id, cipher.encrypt(key, pcm, seal_name(utterance_id, "audio")))
+        fresh[utterance_id] = utterance
+    return list(fresh.values())
+
+
+def put(
+    op: Operation, arrived: Sequence[Utterance], locations: Mapping[str, Location], sizes: Mapping[str, int]
+) -> list[str]:
+    """Store the rows of utterances whose packs are written; return the ids that are new, in order.
+
+    Utterances that are stored already are not changed.
+
+    Args:
+        op: the operation.
+        arrived: the utterances, in the order of intake.
+        locations: where their audio is, by id.
+        sizes: of the packs [bytes]; those that hold none of the utterances are left out.
+    """
+    used = {locations[utterance.utterance_id].pack for utterance in arrived}
     insert_new(
         op.conn,
         packs,
-        [{"pack": name, "size": size, "operation_id": op.operation_id} for name, size in sizes.items()],
+        [{"pack": name, "size": sizes[name], "operation_id": op.operation_id} for name in sizes if name in used],
     )
-    return insert(op.conn, fresh, locations, operation_id=op.operation_id)
+    return insert(op.conn, arrived, locations, operation_id=op.operation_id)
 
 
 def insert(
@@ -163,6 +172,11 @@ def first_arrivals(conn: sa.Connection, speaker_ids: Sequence[str]) -> dict[str,
 def all_ids(conn: sa.Connection) -> set[str]:
     """Return the ids of all rows, erased ones included."""
     return set(conn.execute(sa.select(utterances.c.utterance_id)).scalars())
+
+
+def live_ids(conn: sa.Connection) -> set[str]:
+    """Return the ids of all rows that are not erased."""
+    return set(conn.execute(sa.select(utterances.c.utterance_id).where(utterances.c.state != "erased")).scalars())
 
 
 def reading_order(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
@@ -378,14 +392,3 @@ def _move(conn: sa.Connection, ids: Sequence[str], old: State, new: State, reaso
         update = sa.update(utterances).where(utterances.c.utterance_id == sa.bindparam("id"))
         conn.execute(update.values(state=new, state_reason=reason), [{"id": i} for i in moving])
     return len(moving)
-
-
-def _batches(arrivals: Iterable[Arrived], size: int) -> Iterable[list[Arrived]]:
-    batch: list[Arrived] = []
-    for arrival in arrivals:
-        batch.append(arrival)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

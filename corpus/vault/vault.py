@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from corpus.errors import RecordError
+from corpus.errors import Damaged, RecordError
 from corpus.records.base import digest, utc
 from corpus.storage import audit_chain, cipher
 from corpus.storage.content_codec import seal_name
@@ -149,12 +149,31 @@ def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, 
 # --- keys and speakers ------------------------------------------------------------------------------------------------
 
 
-def data_keys(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, bytes]:
-    """Return the data keys by utterance id; ids without a key, or whose key was destroyed, are left out."""
+def data_keys(
+    vault: Vault, utterance_ids: Sequence[str], damaged: dict[str, Damaged] | None = None
+) -> dict[str, bytes]:
+    """Return the data keys by utterance id; ids without a key, or whose key was destroyed, are left out.
+
+    Args:
+        vault: the vault.
+        utterance_ids: whose keys are wanted.
+        damaged: takes the keys that can't be unwrapped, by id; None to raise for the first.
+
+    Raises:
+        Damaged: a key can't be unwrapped, and `damaged` is None.
+    """
     with reading(vault.engine) as conn:
         statement = sa.select(keys.c.utterance_id, keys.c.wrapped).where(keys.c.wrapped.is_not(None))
         found = list(fetch_among(conn, statement, keys.c.utterance_id, utterance_ids))
-    return {row.utterance_id: _unwrapped(vault, row) for row in found}
+    unwrapped: dict[str, bytes] = {}
+    for row in found:
+        try:
+            unwrapped[row.utterance_id] = _unwrapped(vault, row)
+        except Damaged as error:
+            if damaged is None:
+                raise
+            damaged[row.utterance_id] = error
+    return unwrapped
 
 
 def _unwrapped(vault: Vault, row: sa.Row[Any]) -> bytes:
@@ -214,11 +233,13 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
     return ids
 
 
-def count_keys(vault: Vault) -> int:
-    """Return how many utterances have a key."""
+def ids_with_key(vault: Vault, among: Sequence[str] | None = None) -> set[str]:
+    """Return the ids of all utterances that have a key, or of those among the given ones."""
+    statement = sa.select(keys.c.utterance_id).where(keys.c.wrapped.is_not(None))
     with reading(vault.engine) as conn:
-        statement = sa.select(sa.func.count()).select_from(keys).where(keys.c.wrapped.is_not(None))
-        return int(conn.execute(statement).scalar_one())
+        if among is not None:
+            return {row.utterance_id for row in fetch_among(conn, statement, keys.c.utterance_id, among)}
+        return set(conn.execute(statement).scalars())
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:

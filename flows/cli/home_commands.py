@@ -156,8 +156,11 @@ def doctor(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what --repair would delete or replace; change nothing.")
     ] = False,
-    all_orphans: Annotated[
-        bool, typer.Option("--all-orphans", help="With --repair: delete orphans, however large their share is.")
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --repair: delete the orphans that are listed, however many they are.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Verify every byte of clips, texts, keys, parts, models and databases, too.")
     ] = False,
     config: Config = None,
     overrides: Set = None,
@@ -168,7 +171,7 @@ def doctor(
     from flows.reports.doctor import examine
     from flows.reports.doctor_table import show_findings
 
-    report = examine(settings, repair=repair, dry_run=dry_run, all_orphans=all_orphans)
+    report = examine(settings, repair=repair, dry_run=dry_run, unbounded=yes, deep=deep)
     show_result(report, as_json, show_findings)
     if report.problems:
         raise typer.Exit(1)

@@ -137,13 +137,23 @@ def import_corpus(
 @app.command()
 def score(
     night: NightName = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", help="Score the clips of this damaged part again, by the versions that scored them."),
+    ] = None,
     switch_base: SwitchBase = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Score the utterances of a night, or all in the home, that the champions have not scored yet."""
-    show_report("scored", run_flow("score", config, overrides, night=night, switch_base=switch_base), as_json)
+    if part is not None and night is not None:
+        from corpus.errors import UsageError
+
+        raise UsageError("--part names the clips to score: leave out --night")
+    show_report(
+        "scored", run_flow("score", config, overrides, night=night, switch_base=switch_base, part=part), as_json
+    )
 
 
 @app.command()

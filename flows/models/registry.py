@@ -37,6 +37,10 @@ NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 """Name of a base that was added."""
 
 
+_DIGEST_IN_URI: Final = re.compile(r"/model/([0-9a-f]{12})(/model)?/?$")
+"""Where the address of a version's files has the first digits of their digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """The base that models of a kind learn from.
@@ -192,13 +196,13 @@ def parse(reference: str) -> tuple[Kind, str]:
 def load_asr(home: Path, version: ModelVersion) -> AsrModel:
     """Return the speech model of a version, which is loaded once a run."""
     with _named(version):
-        return _asr(located(home, version.model_uri))
+        return _asr(located(home, version.model_uri), _registered_digest(version))
 
 
 def load_intent(home: Path, version: ModelVersion) -> IntentModel:
     """Return the intent model of a version, which is loaded once a run."""
     with _named(version):
-        return _intent(located(home, version.model_uri))
+        return _intent(located(home, version.model_uri), _registered_digest(version))
 
 
 @contextmanager
@@ -215,7 +219,8 @@ def inventory(home: Path, version: ModelVersion) -> Inventory:
     """Return the intents and slot types of an intent model without loading it."""
     from training.intent.inventory import inventory
 
-    return inventory(_folder(located(home, version.model_uri)))
+    with _named(version):
+        return inventory(_verified(located(home, version.model_uri), _registered_digest(version)))
 
 
 def portable(home: Path, uri: str) -> str:
@@ -231,17 +236,51 @@ def located(home: Path, uri: str) -> str:
 
 
 @lru_cache(maxsize=3)
-def _asr(uri: str) -> AsrModel:
+def _asr(uri: str, digest: str) -> AsrModel:
     from training.asr.loading import load_asr
 
-    return load_asr(_folder(uri))
+    return load_asr(_verified(uri, digest))
 
 
 @lru_cache(maxsize=3)
-def _intent(uri: str) -> IntentModel:
+def _intent(uri: str, digest: str) -> IntentModel:
     from training.intent.model import load_intent
 
-    return load_intent(_folder(uri))
+    return load_intent(_verified(uri, digest))
+
+
+def _registered_digest(version: ModelVersion) -> str:
+    """Return the digest of a version's files, or its first digits; "" where it is not known.
+
+    That of a version that learned is in the name of its folder.
+    """
+    if version.origin != "learned":
+        return version.base
+    named = _DIGEST_IN_URI.search(version.model_uri)
+    return named.group(1) if named else ""
+
+
+def _verified(uri: str, digest: str) -> Path:
+    """Return the local folder of a version's files, which are those of the digest.
+
+    A file is read once a process for this, and again where its size, time or number on the disk changed.
+
+    Raises:
+        Damaged: they are not, or they are missing.
+    """
+    from training.tracking.version_files import file_states
+
+    folder = _folder(uri)
+    if not _digest_of(folder, file_states(folder)).startswith(digest):
+        raise Damaged("its files are not what was registered")
+    return folder
+
+
+@lru_cache(maxsize=8)
+def _digest_of(folder: Path, _states: tuple[tuple[str, int, int, int], ...]) -> str:
+    from training.tracking.version_files import folder_digest
+
+    return folder_digest(folder)
 
 
 def local_files(uri: str) -> Path:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from annotation.inventory import InventorySettings
-from corpus.errors import ChainBroken, EarmarkError, UsageError
+from corpus.errors import ChainBroken, EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.hub_access import without_hub
 from corpus.records.base import Kind
@@ -27,17 +26,15 @@ from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
+from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
 from flows.runtime import progress
 from flows.runtime.results import Result
+from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ModelSettings, Settings
 from flows.tasks import task_folder, task_status
 from training.tracking.store import TrackingSettings
 from training.tracking.version_files import each_file_once
-
-Counts: TypeAlias = dict[str, int]
-Found: TypeAlias = tuple[Counts, list[str]]
-"""What a check counted, and the problems that it found, each with its remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,9 @@ class DoctorReport(Result):
     Attributes:
         checks: counts by name of the check, or `failed` where the check ended with an error.
         problems: one line each, with the remedy.
-        repaired: how many items were removed, by kind; None without `repair`.
-        orphans: what a repair would delete; None without `dry_run`.
+        repaired: how many items were removed, by kind; None without `repair`. It has no `files` and `keys` where the
+            orphans were refused, see `problems`.
+        orphans: what a repair would delete, with `dry_run`, or what it found to delete, with `repair`; else None.
         replaced: champions and bases that can't be used, which a repair restored or in whose place it put another base
             or, with `dry_run`, would; None without them.
         champions: how the champions do on labelled clips, by kind; no problem, however poorly. Empty where an audit
@@ -63,7 +61,9 @@ class DoctorReport(Result):
     champions: Mapping[Kind, ChampionOnLabels] = field(default_factory=dict)
 
 
-def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orphans: bool = False) -> DoctorReport:
+def examine(
+    settings: Settings, *, repair: bool, dry_run: bool = False, unbounded: bool = False, deep: bool = False
+) -> DoctorReport:
     """Check a home; return counts and problems. With `repair`, repair first what can be repaired.
 
     The hub is not asked: what the settings name is looked for on this machine alone.
@@ -73,58 +73,81 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
         repair: delete orphans and the unfinished files of killed runs, restore damaged bases from copies, put a base
             that loads in place of a champion that does not and learned from nobody, and make MLflow's aliases agree.
         dry_run: list as `orphans` and `replaced` what a repair would do, and do nothing.
-        all_orphans: delete orphans however large their share is.
+        unbounded: delete orphans however many they are.
+        deep: verify every byte that is stored.
 
     Raises:
-        Refused: `repair` found a larger share of orphans than a killed run leaves behind; nothing was deleted.
         StoresApart: the stores belong to different homes.
         HomeBusy: `repair`, while another process uses the home.
     """
     with without_hub(), opened(settings, create=False) as corpus:
         if repair and not dry_run:
-            return _repaired(corpus, settings, None if all_orphans else orphans.MAX_SHARE)
+            return _repaired(corpus, settings, unbounded=unbounded, deep=deep)
         with each_file_once():
-            report = _check_all(corpus, settings)
+            report = _check_all(corpus, settings, deep=deep)
             if not dry_run:
                 return report
             blocked = tuple(each for each in blocked_models(corpus, settings.home, settings.models) if each.repairable)
             return replace(report, orphans=tuple(orphans.orphans(corpus)), replaced=blocked or None)
 
 
-def _repaired(corpus: Corpus, settings: Settings, max_share: float | None) -> DoctorReport:
-    """Repair what can be repaired, and check the home after it."""
-    from flows.models.aliases import mirror_registry
+def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool) -> DoctorReport:
+    """Repair what can be repaired, and check the home after it; what can't be is a problem and stops nothing else."""
     from flows.runtime.lock import hold_corpus
-    from training.tracking.store import open_tracking
 
+    problems: list[str] = []
     with hold_corpus(settings.corpus, "doctor --repair"):
-        removed = orphans.sweep(corpus, max_share=max_share) | {"work": work_folder.clear(places(settings.corpus).home)}
+        found = tuple(orphans.orphans(corpus))
+        removed: dict[str, int] = {}
+        try:
+            removed = orphans.sweep(corpus, unbounded=unbounded)
+        except Refused as error:
+            problems.append(f"repair: {error}")
+        removed |= {"work": work_folder.clear(places(settings.corpus).home)}
+        removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-        tracking = open_tracking(settings.tracking, settings.home)
-        replaced = tuple(replace_blocked(corpus, settings.home, settings.models, tracking))
-        mirror_registry(corpus, tracking)
+        replaced: tuple[BlockedModel, ...] = ()
+        try:
+            replaced = _repair_models(corpus, settings)
+        except EarmarkError as error:
+            problems.append(f"repair: {error}")
         removed |= {"models": len(replaced)} if replaced else {}
         removed |= {"unfinished bases": drafts} if drafts else {}
         with each_file_once():
-            report = _check_all(corpus, settings)
-        return replace(report, repaired=removed, replaced=replaced or None)
+            report = _check_all(corpus, settings, deep=deep)
+        problems += report.problems
+        return replace(report, problems=tuple(problems), repaired=removed, orphans=found, replaced=replaced or None)
 
 
-def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
+def _repair_models(corpus: Corpus, settings: Settings) -> tuple[BlockedModel, ...]:
+    from flows.models.aliases import mirror_registry
+    from training.tracking.store import open_tracking
+
+    tracking = open_tracking(settings.tracking, settings.home)
+    replaced = tuple(replace_blocked(corpus, settings.home, settings.models, tracking))
+    mirror_registry(corpus, tracking)
+    return replaced
+
+
+def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> DoctorReport:
     """Run every check; one that ends with an error is itself a problem and stops no other."""
     checks: dict[str, Counts | str] = {}
     problems: list[str] = []
     check_by_name: dict[str, Callable[[], Found]] = {
         "audit chains": lambda: _chains(corpus),
-        "content": lambda: _content(corpus),
+        "content": lambda: check_files(corpus),
+        "keys": lambda: check_keys(corpus),
         "counts": lambda: _counts(corpus),
         "models": lambda: _models(corpus, settings.home, settings.models, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
+        "servers": lambda: _servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
+    if deep:
+        check_by_name |= byte_checks(corpus, settings.home)
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
             with progress.track(f"checking {name}", None, "items"):
@@ -133,12 +156,34 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
             checks[name], found = "failed", [str(error)]
         problems += [f"{name}: {problem}" for problem in found]
     champions: Mapping[Kind, ChampionOnLabels] = {}
-    if not any(problem.startswith("audit chains: ") for problem in problems):
-        try:
-            champions = champions_on_labels(corpus, settings.home, settings.promotion)
-        except EarmarkError as error:
-            problems.append(f"labelled clips: {error}")
+    if corpus.read_only:
+        progress.note("the home is read-only: champions are not tried on labels, which would be written down")
+    elif not any(problem.startswith("audit chains: ") for problem in problems):
+        champions, found = _champions(corpus, settings)
+        problems += [f"labelled clips: {problem}" for problem in found]
     return DoctorReport(checks, tuple(problems), champions=champions)
+
+
+def _champions(corpus: Corpus, settings: Settings) -> tuple[Mapping[Kind, ChampionOnLabels], list[str]]:
+    """Return how the champions do on labelled clips, and what stands in the way, damaged labels too."""
+    damaged: dict[str, None] = {}
+    listening = replace(corpus, on_damaged=lambda error: damaged.setdefault(str(error)))
+    try:
+        return champions_on_labels(listening, settings.home, settings.promotion), list(damaged)[:NAMED]
+    except EarmarkError as error:
+        return {}, [*list(damaged)[:NAMED], str(error)]
+
+
+def _servers(home: Path) -> Found:
+    """Return how many processes of servers run on although the command that started them was killed."""
+    left = orphaned_servers(home / "prefect")
+    if not left:
+        return {"orphaned": 0}, []
+    ids = ", ".join(map(str, left))
+    return {"orphaned": len(left)}, [
+        f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
+        " starts a server stops them, too"
+    ]
 
 
 def _datasets(corpus: Corpus) -> Found:
@@ -196,15 +241,6 @@ def _chains(corpus: Corpus) -> Found:
     return counts, problems
 
 
-def _content(corpus: Corpus) -> Found:
-    """Check that every pack and part that a row names exists, and count old files and keys that no row names."""
-    missing, found_orphans = orphans.missing(corpus), orphans.orphans(corpus)
-    problems = [f"{path} is missing; restore it from a backup" for path in missing]
-    if found_orphans:
-        problems.append(f"{len(found_orphans)} files or keys belong to no record; run earmark doctor --repair")
-    return {"missing": len(missing), "orphans": len(found_orphans)}, problems
-
-
 def _counts(corpus: Corpus) -> Found:
     """Check that received = accepted + refused, and that accepted = the number of rows, whatever their state."""
     with corpus.read() as conn:
@@ -227,7 +263,9 @@ def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings
 
     counts: Counts = {}
     problems: list[str] = []
-    tracking = open_tracking(tracking_settings, home)
+    if corpus.read_only and tracking_settings.uri is None:  # MLflow opens no database that it can't write to
+        progress.note("the home is read-only: versions are not compared with those of MLflow")
+    tracking = None if corpus.read_only and tracking_settings.uri is None else open_tracking(tracking_settings, home)
     for kind in KINDS:
         with corpus.read() as conn:
             versions = store.versions(conn, kind)
@@ -235,7 +273,8 @@ def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings
             older = {name: store.alias(conn, kind, name) for name in aliases}
         counts[kind] = len(versions)
         with progress.track(f"comparing the files of {kind} versions", len(versions), "versions") as advance:
-            problems += registry_problems(tracking, kind, versions, aliases, advance, older)
+            if tracking is not None:
+                problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
         problems += tainted_champions(conn)
     problems += [each.problem for each in blocked_models(corpus, home, models)]

@@ -8,14 +8,22 @@ from flows.reports.champion_lines import champion_lines
 from flows.reports.doctor import DoctorReport
 from flows.runtime import console
 
+SHOWN: Final = 200
+"""How many orphans are listed in the terminal."""
+
 WORDS: Final = {
     "audit chains": "rows of the audit chains",
     "content": "pieces of content",
+    "keys": "keys of utterances",
+    "clips": "clips, texts and keys, byte by byte",
+    "parts": "parts, byte by byte",
+    "added bases": "bases that were added, byte by byte",
     "counts": "rows and clips",
     "models": "versions of models",
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
+    "servers": "servers of killed commands",
     "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""
@@ -29,8 +37,12 @@ def show_findings(report: DoctorReport) -> None:
         console.show_pairs("repaired", report.repaired)
     champions = champion_lines(report.champions)
     console.show_lines("champions on labelled clips", champions)
-    for orphan in report.orphans or ():
-        print(f"would delete  {orphan.kind}  {orphan.name}")
+    found = report.orphans or ()
+    done = "deleted" if report.repaired is not None and "files" in report.repaired else "would delete"
+    for orphan in found[:SHOWN]:
+        print(f"{done}  {orphan.kind}  {orphan.name}")
+    if len(found) > SHOWN:
+        print(f"{done}  {len(found) - SHOWN} more; --json names all of them")
     for blocked in report.replaced or ():
         print(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
     for problem in report.problems:

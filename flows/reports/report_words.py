@@ -40,6 +40,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "already": "clips scored before",
         "set_aside": "clips set aside",
         "not_opened": "clips that may not be opened",
+        "damaged": "clips damaged and left out",
         "asr": "speech model, version",
         "intent": "intent model, version",
         "rescored": "labelled clips scored again",
@@ -146,7 +147,18 @@ EXAMPLES: Final[Mapping[str, str]] = {"asr": "clips", "intent": "texts: transcri
 """What a training counts as examples, by kind; a label of an intent model may give two."""
 
 SELDOM: Final = frozenset(
-    {"withdrawn", "closed", "left_out", "not_opened", "rescored", "repeated", "conflicting", "already", "removed"}
+    {
+        "withdrawn",
+        "closed",
+        "left_out",
+        "not_opened",
+        "damaged",
+        "rescored",
+        "repeated",
+        "conflicting",
+        "already",
+        "removed",
+    }
     | {"phrases_by_locale"}
 )
 """Counts that are shown only where they are not 0, and where there are some."""

@@ -106,17 +106,20 @@ def gather_evidence(
     with corpus.read() as conn:
         ids = [row.utterance_id for row in labelled.rows]
         missing = set(scores.unscored(conn, ids, labelled.asr, labelled.intent))
-    rows = [row for row in labelled.rows if row.utterance_id not in missing]
-    evidence = LabelEvidence(costs, answers, labelled=len(ids), scored=len(rows))
-    if not rows:
-        return evidence
-    covered = np.array([not row.judges for row in rows])
-    with progress.track(f"learning from the labels of {len(rows)} clips what to choose", None, "clips"):
-        predictions = scores.predictions(corpus, [row.utterance_id for row in rows], labelled.asr, labelled.intent)
+    by_id = {row.utterance_id: row for row in labelled.rows if row.utterance_id not in missing}
+    with progress.track(f"learning from the labels of {len(by_id)} clips what to choose", None, "clips"):
+        predictions = scores.sound_predictions(corpus, list(by_id), labelled.asr, labelled.intent) if by_id else None
+        if predictions is None:
+            return LabelEvidence(costs, answers, labelled=len(ids), scored=0)
+        rows = [by_id[i] for i in predictions.utterance_ids.tolist()]
         found = _findings(corpus, labelled, rows, predictions)
         curves, reliability = fit_all({kind: evidence_of(found, kind) for kind in MEASURED}, sampling.seed)
-    return replace(
-        evidence,
+    covered = np.array([not row.judges for row in rows])
+    return LabelEvidence(
+        costs,
+        answers,
+        labelled=len(ids),
+        scored=len(rows),
         calibrators={MEASURED[kind]: curves[kind] for kind in MEASURED},
         reliability=reliability,
         embeddings=predictions.embeddings[covered] if covered.any() else None,

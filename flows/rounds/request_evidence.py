@@ -105,10 +105,12 @@ def gather_requests(
     with corpus.read() as conn:
         missing = set(scores.unscored(conn, list(shares), labelled.asr, labelled.intent))
         unseen = [i for i in shares if i not in labelled.learned_from and i not in missing]
-        if not unseen:
-            return RequestEvidence()
+    predictions = scores.sound_predictions(corpus, unseen, labelled.asr, labelled.intent) if unseen else None
+    if predictions is None:
+        return RequestEvidence()
+    unseen = predictions.utterance_ids.tolist()
+    with corpus.read() as conn:
         wake = utterances.wake_scores(conn, unseen)
-    predictions = scores.predictions(corpus, unseen, labelled.asr, labelled.intent)
     silent = _silent(corpus, [i for i in unseen if shares[i] > 0.5])
     target = np.array([0.0 if i in silent else shares[i] for i in unseen])
     requests = sum(share > 0.5 for share in shares.values())

@@ -1,17 +1,15 @@
 """Start a Prefect server for a command on the home's database, or use the server that the settings name.
 
 Prefect can start a temporary server by itself, but after a `kill -9` that server goes on running on the same SQLite
-file. So each command writes a record before it starts its server, and the next command stops the servers of commands
-that are dead. No command uses the server of another one: it would lose its API when the other command ends.
+file. So each command writes a record before it starts its server, see `flows.runtime.server_records`, and the next
+command stops the servers of commands that are dead. No command uses the server of another one: it would lose its API
+when the other command ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -21,18 +19,12 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import Refused
 from corpus.settings import MOST_SECONDS
-from corpus.storage.durable_write import write_file
-
-RECORDS: Final = "server-*.json"
-MARK: Final = "EARMARK_SERVER"
-"""Environment variable of a server with a random mark, which its record repeats. A server is found again by this mark,
-as another process may have its process id or its port by now."""
+from flows.runtime.server_records import MARK, stop_orphans, write_record
 
 
 class PrefectSettings(BaseModel):
@@ -111,17 +103,17 @@ def prefect_server(
     Yields:
         The server.
     """
+    folder = home / "prefect"
+    stop_orphans(folder)
     if settings.api_url is not None:
         prepare_environment(home, settings.api_url)
         yield PrefectServer(settings.api_url, None)
         return
-    folder = home / "prefect"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _stop_orphans(folder)
     port = port or _free_port()
     api_url = f"http://127.0.0.1:{port}/api"
     prepare_environment(home, api_url)
-    record, mark = _write_record(folder, port)
+    record, mark = write_record(folder, port)
     process = None
     try:
         process = _start(folder, port, ui, mark)
@@ -130,15 +122,6 @@ def prefect_server(
         if process is not None:
             _stop(process)
         record.unlink(missing_ok=True)
-
-
-def _write_record(folder: Path, port: int) -> tuple[Path, str]:
-    """Write the record of a server that is about to start; return the record's path and the mark of the server."""
-    owner, mark = os.getpid(), secrets.token_hex(16)
-    record = folder / f"server-{owner}-{port}.json"
-    text = json.dumps({"owner": owner, "owner_started": _start_time(owner), "mark": mark})
-    write_file(record, [text.encode()], temporary=record.with_suffix(".tmp"))
-    return record, mark
 
 
 def _start(folder: Path, port: int, ui: bool, mark: str) -> subprocess.Popen[bytes]:
@@ -155,52 +138,6 @@ def _start(folder: Path, port: int, ui: bool, mark: str) -> subprocess.Popen[byt
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
     with (folder / "server.log").open("ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def _stop_orphans(folder: Path) -> None:
-    """Stop the servers of this home whose owner, the command that started them, is dead."""
-    for record in sorted(folder.glob(RECORDS)):
-        try:
-            found = json.loads(record.read_text())
-            owner, started, mark = found["owner"], found["owner_started"], found["mark"]
-        except FileNotFoundError:
-            continue  # its owner just ended
-        if _start_time(owner) != started:
-            for pid in _processes_with(mark):
-                _kill(pid)
-            record.unlink(missing_ok=True)
-
-
-def _start_time(pid: int) -> str:
-    """Return when the process started [clock ticks after boot], "" where there is none.
-
-    The process id alone does not identify a process: another one may have it by now. Source: proc(5), field 22 of stat.
-    """
-    try:
-        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if state == "Z" else numbers[18]
-
-
-def _processes_with(mark: str) -> list[int]:
-    """Return the ids of the processes with the mark in their environment, sorted."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it just ended, or it belongs to another user
-            if wanted in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-    return sorted(found)
-
-
-def _kill(pid: int) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        deadline = time.monotonic() + 5
-        while _start_time(pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

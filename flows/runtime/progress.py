@@ -159,6 +159,12 @@ def note(line: str) -> None:
     _emit(_LISTENERS.get(), Noted(line))
 
 
+def noting() -> Callable[[str], None]:
+    """Return a function like `note` that any thread may call: it reports to the listeners that there are now."""
+    listeners = _LISTENERS.get()
+    return lambda line: _emit(listeners, Noted(line))
+
+
 def _emit(listeners: tuple[Listener, ...], event: Event) -> None:
     for listener in listeners:
         listener(event)

@@ -9,11 +9,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
+from corpus.storage.store_faults import fault_of, is_fault
+from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
 from flows.runtime.progress import listening, track
@@ -77,7 +80,7 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
-    """Open the corpus until the block ends.
+    """Open the corpus until the block ends; what is damaged in it is noted, see `flows.runtime.damage`.
 
     Args:
         settings: of the home.
@@ -88,7 +91,8 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     """
     corpus = open_corpus(settings.corpus, create=create)
     try:
-        yield corpus
+        with leaving_out() as on_damaged:
+            yield replace(corpus, on_damaged=on_damaged)
     finally:
         corpus.close()
 
@@ -174,11 +178,21 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
         except EarmarkError:
             raise
         except Exception as error:
+            fault = _machine_fault(error)
+            if fault is not None:
+                raise fault from error
             if os.environ.get("EARMARK_DEBUG"):
                 raise
             raise Unexpected(describe_unforeseen(error)) from None
 
     return guarded
+
+
+def _machine_fault(error: BaseException) -> EarmarkError | None:
+    """Return what is wrong with the machine, None where an exception is about something else."""
+    if isinstance(error, OSError) and is_fault(error):
+        return fault_of(error, "a file that the command needs")
+    return None
 
 
 def describe_unforeseen(error: BaseException) -> str:
@@ -212,6 +226,8 @@ def _wrong_path(error: BaseException) -> str | None:
 def fail(error: BaseException) -> int:
     """Print an error on stderr as one line; return the exit status."""
     wrong_path = _wrong_path(error)
+    if wrong_path is None:
+        error = _machine_fault(error) or error
     if isinstance(error, EarmarkError):
         line, status = str(error), error.exit_status
     elif wrong_path is not None:

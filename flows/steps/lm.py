@@ -84,7 +84,7 @@ def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
     from training.loop.base_facts import write_facts
     from training.loop.model_files import replaced_folder
 
-    base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr")
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr").checked()
     _refuse_without_frames(base)
     given, out = out, output_place(out, "OUT", settings.home)
     if out.exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from annotation.assignment import PeopleSettings
+from corpus.errors import Damaged
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
@@ -277,6 +278,9 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
     Args:
         corpus: the handle.
         ids: of the frame's utterances.
+
+    Raises:
+        Damaged: no statistics of the pool can be read.
     """
     from sampling.pool import Pool
 
@@ -287,12 +291,18 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
         taken = rounds.selected_ids(conn) | {row.utterance_id for row in labels.current(conn)}
         allowed = consent.consenting(corpus.vault, scored, "annotate").tolist()
         free = [i for i, consents in zip(scored, allowed, strict=True) if consents and i not in taken]
-        if not free:
-            return None, len(scored)
-        columns = utterances.pool_columns(conn, free)
-    slices = {"locale": columns.locales, "device_type": columns.device_types, **columns.attributes}
+    if not free:
+        return None, len(scored)
     with progress.track(f"reading the scores of {len(free)} clips", None, "clips"):
-        predictions = scores.predictions(corpus, free, asr.version, intent.version)
+        predictions = scores.sound_predictions(corpus, free, asr.version, intent.version)
+    if predictions is None:
+        raise Damaged(
+            f"the scores of all {len(free)} clips that could be chosen are damaged, and nothing was chosen;"
+            " run earmark score --part for each part that is named"
+        )
+    with corpus.read() as conn:
+        columns = utterances.pool_columns(conn, predictions.utterance_ids.tolist())
+    slices = {"locale": columns.locales, "device_type": columns.device_types, **columns.attributes}
     pool = Pool(predictions=predictions, speaker_ids=columns.speaker_ids, splits=columns.splits, slices=slices)
     return pool, len(scored)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpus import door
+from corpus.errors import Damaged
 from corpus.handle import Corpus
 from corpus.ingest import malloc_trim
 from corpus.records.base import Floats, Kind, digest
@@ -22,7 +23,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 
 if TYPE_CHECKING:
-    from training.score import ScoreSettings
+    from training.score import ScoreResult, ScoreSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class ShardReport(Result):
         scored: how many were scored.
         set_aside: how many had scores that are not finite, by reason.
         not_opened: how many may not be opened any more.
+        damaged: how many have a clip or a key that is not what was written.
     """
 
     scored: int
     set_aside: Mapping[str, int]
     not_opened: int
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ class ScoreReport(Result):
     Attributes:
         skipped: why there was nothing to do.
         already: how many utterances the same versions scored before.
-        scored, set_aside, not_opened: see `ShardReport`.
+        scored, set_aside, not_opened, damaged: see `ShardReport`.
         asr, intent: the versions that scored.
         rescored: how many labelled utterances today's champions scored again.
         champions: how the champions do on labelled clips, by kind; None in the report of a part of the work.
@@ -80,6 +83,7 @@ class ScoreReport(Result):
     already: int
     set_aside: Mapping[str, int]
     not_opened: int
+    damaged: int = 0
     asr: str
     intent: str
     rescored: int | None = None
@@ -113,14 +117,54 @@ def score_shard(
         plan: the plan of the run.
         ids: the shard's utterances.
     """
+    started = time.perf_counter()
+    scored, damaged = score_clips(corpus, settings, home, plan.asr, plan.intent, ids)
+    took = time.perf_counter() - started
+    done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
+    if not done:  # none may be opened any more, so there is nothing to store
+        return ShardReport(0, {}, len(ids) - damaged, damaged)
+    seconds = took * len(scored.predictions) / len(done)
+    key = digest([plan.asr.version, plan.intent.version, done])
+    written = scores.write(corpus, scored.predictions) if len(scored.predictions) else None
+    with corpus.operation(operation_ids.score(key), "score") as op:
+        if not op.done:
+            drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
+            scores.put(corpus, op, scored.predictions, drafts, seconds, written)
+            for reason in sorted(set(scored.set_aside.values())):
+                aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
+                utterances.set_aside(op.conn, aside, reason)
+            aside_by_reason = dict(sorted(Counter(scored.set_aside.values()).items()))
+            closed = len(ids) - len(done) - damaged
+            op.result = ShardReport(len(scored.predictions), aside_by_reason, closed, damaged).to_json()
+        return ShardReport(**op.result)
+
+
+def score_clips(
+    corpus: Corpus,
+    settings: ScoreSettings,
+    home: Path,
+    by_asr: ModelVersion,
+    by_intent: ModelVersion,
+    ids: Sequence[str],
+) -> tuple[ScoreResult, int]:
+    """Score the clips that may be opened; return the result, and how many are damaged and left out.
+
+    Args:
+        corpus: the handle.
+        settings: how to score.
+        home: the folder with the models.
+        by_asr: version of the speech model.
+        by_intent: version of the intent model.
+        ids: of the clips.
+    """
     from training.score import score_utterances
 
+    asr, intent = registry.load_asr(home, by_asr), registry.load_intent(home, by_intent)
+    corpus, damaged = _counting_damage(corpus)
     opened = list(utterance_order(corpus, ids))
     with corpus.read() as conn:
         locales = utterances.locales(conn, opened)
-    by = f"asr/{plan.asr.version} and intent/{plan.intent.version}"
-    asr, intent = registry.load_asr(home, plan.asr), registry.load_intent(home, plan.intent)
-    started = time.perf_counter()
+    by = f"asr/{by_asr.version} and intent/{by_intent.version}"
     with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
         scored = score_utterances(
             _clips(corpus, opened),
@@ -128,27 +172,26 @@ def score_shard(
             intent,
             settings,
             on_progress=progress.counting(advance),
-            asr_version=plan.asr.version,
-            intent_version=plan.intent.version,
+            asr_version=by_asr.version,
+            intent_version=by_intent.version,
             locales=locales,
         )
-    took = time.perf_counter() - started
     malloc_trim.trim_malloc()
-    done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
-    if not done:  # none may be opened any more, so there is nothing to store
-        return ShardReport(0, {}, len(ids))
-    seconds = took * len(scored.predictions) / len(done)
-    key = digest([plan.asr.version, plan.intent.version, done])
-    with corpus.operation(operation_ids.score(key), "score") as op:
-        if not op.done:
-            drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
-            scores.put(corpus, op, scored.predictions, drafts, seconds)
-            for reason in sorted(set(scored.set_aside.values())):
-                aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
-                utterances.set_aside(op.conn, aside, reason)
-            aside_by_reason = dict(sorted(Counter(scored.set_aside.values()).items()))
-            op.result = ShardReport(len(scored.predictions), aside_by_reason, len(ids) - len(done)).to_json()
-        return ShardReport(**op.result)
+    return scored, len(damaged)
+
+
+def _counting_damage(corpus: Corpus) -> tuple[Corpus, list[Damaged]]:
+    """Return the handle, and a list that takes the damaged clips that are left out when it is used."""
+    if corpus.on_damaged is None:
+        return corpus, []
+    found: list[Damaged] = []
+    tell = corpus.on_damaged
+
+    def on_damaged(error: Damaged) -> None:
+        found.append(error)
+        tell(error)
+
+    return replace(corpus, on_damaged=on_damaged), found
 
 
 def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
@@ -184,6 +227,7 @@ def total(plan: ScorePlan, reports: Sequence[ShardReport]) -> ScoreReport:
         already=plan.already,
         set_aside=dict(sorted(aside.items())),
         not_opened=sum(report.not_opened for report in reports),
+        damaged=sum(report.damaged for report in reports),
         asr=plan.asr.version,
         intent=plan.intent.version,
     )

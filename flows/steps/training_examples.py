@@ -66,7 +66,9 @@ def choose_pseudo_labels(
     if not ids:
         return NO_PSEUDO_LABELS
     with progress.track(f"looking for pseudo-labels among {len(ids)} utterances", None, "utterances"):
-        predictions = scores.predictions(corpus, ids, asr.version, intent.version)
+        predictions = scores.sound_predictions(corpus, ids, asr.version, intent.version)
+    if predictions is None:
+        return NO_PSEUDO_LABELS
     sure = surest(doubt_by_id(predictions, kind), how)
     return PseudoLabels(tuple(sure), weight, (asr.version, intent.version)) if sure else NO_PSEUDO_LABELS
 

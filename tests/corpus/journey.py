@@ -56,7 +56,7 @@ def walk(corpus: Corpus, speaker_id: str) -> None:
     erasure.erase_speaker(corpus, speaker_id)
     erasure.compact(corpus)
     # Without a limit: of so few files and keys a kill leaves a large share.
-    orphans.sweep(corpus, timedelta(seconds=-60), max_share=None)
+    orphans.sweep(corpus, timedelta(seconds=-60), unbounded=True)
 
 
 def state(corpus: Corpus) -> dict[str, object]:

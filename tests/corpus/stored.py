@@ -79,9 +79,12 @@ def admit(filed: identity.Vault, arrivals: Sequence[vault.Arrival], operation_id
 
 
 def put(corpus: Corpus, op: Operation, records: Sequence[utterances.Arrived]) -> list[str]:
-    """Store utterances with their audio; return the ids that are new."""
+    """Store utterances with their audio, but those that are stored already; return the ids that are new."""
+    stored = utterances.stored_ids(op.conn, [utterance.utterance_id for utterance, _, _ in records])
+    fresh = [each for each in records if each[0].utterance_id not in stored]
     with PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer:
-        return utterances.put(op, writer, records)
+        written = utterances.write_audio(writer, fresh)
+        return utterances.put(op, written, *writer.placed())
 
 
 def _utterance(corpus: Corpus, arrival: vault.Arrival, speaker_id: str, number: int) -> Utterance:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.errors import EarmarkError, SettingsError
+from corpus.errors import Damaged, EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
 from corpus.settings import MOST_SECONDS
 from corpus.storage.durable_write import link_new, sync
@@ -48,6 +48,9 @@ class TrackingSettings(BaseModel):
 
 LONGEST_TEXT = 4000
 """Most characters of a description; MLflow refuses those of more than 5000."""
+
+MADE = ".mlflow-made"
+"""Name of the file in the home that says that MLflow's folder was made in it."""
 
 PATHS = (
     ("experiments", "artifact_location"),
@@ -83,12 +86,16 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
     Raises:
         SettingsError: the experiment was deleted in the store.
         EarmarkError: the store can't be reached, or its schema is that of another MLflow.
+        Damaged: the database of the home was there before and is missing.
     """
     uri = tracking_uri(settings, home)
     _bind_process(uri)
     if settings.uri is None:
+        _refuse_lost_database(_folder(home))
         _make_database(_folder(home))
         _update_paths(_folder(home))
+        if not _marker(_folder(home)).exists():
+            _marker(_folder(home)).touch()
     from mlflow.tracking.client import MlflowClient
 
     _silence_loggers()
@@ -176,6 +183,21 @@ def _silence_loggers() -> None:
     """Show only warnings of MLflow and Alembic, which would otherwise log every migration."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _marker(folder: Path) -> Path:
+    """Return the file beside MLflow's folder that says that the folder was made; without it, a lost one looks new."""
+    return folder.with_name(MADE)
+
+
+def _refuse_lost_database(folder: Path) -> None:
+    """Raise `Damaged` where the database was there once: a new, empty one would have none of the versions."""
+    marker = _marker(folder)
+    if marker.exists() and not (folder / "mlflow.db").exists():
+        raise Damaged(
+            f"the tracking store {folder / 'mlflow.db'} is missing, and it was there before; restore the folder"
+            f" {folder.name} from a backup, or delete {marker} to begin an empty one without runs and versions"
+        )
 
 
 def _make_database(folder: Path) -> None:

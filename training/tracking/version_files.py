@@ -84,6 +84,12 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(kept, key=lambda path: path.as_posix())
 
 
+def file_states(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Return name, size [bytes], time of the last change [ns] and number on the disk of each of a model's files."""
+    found = [(path.relative_to(folder).as_posix(), path.stat()) for path in model_files(folder)]
+    return tuple((name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in found)
+
+
 @contextmanager
 def model_files_only(folder: Path) -> Iterator[Path]:
     """Yield a folder that has the model's files alone; downloaded folders may have pickles and other formats, too."""

@@ -81,5 +81,9 @@ def test_damaged_and_mixed_parts_are_refused(content: str) -> None:
     with pytest.raises(Damaged, match="missing"):
         prediction_parts.read_parts(fs, root, [_all("parts/none.parquet", 1)])
     files.store(fs, root, one.path, b"not parquet")
-    with pytest.raises(Damaged, match="not a part"):
+    with pytest.raises(Damaged, match=f"{one.path} is not what was written; run earmark score --part {one.path}"):
         prediction_parts.read_parts(fs, root, [_all(one.path, 1)])
+    other = f"parts/{files.digest_name(b'not parquet')}.parquet"
+    files.store(fs, root, other, b"not parquet")
+    with pytest.raises(Damaged, match="not a part"):
+        prediction_parts.read_parts(fs, root, [_all(other, 1)])

@@ -19,6 +19,7 @@ from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import (
     erasure,
+    ingest_batches,
     labels,
     leases,
     models,
@@ -278,12 +279,47 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
         Orphan("part", "parts/bb.parquet"),
         Orphan("unfinished", "parts/.tmp-cc"),
     ]
-    with pytest.raises(Refused, match=r"1 of 3 keys and 1 of 2 packs and 1 of 1 parts belong to no row.*--all-orphans"):
+    for number in range(7):  # eleven in all, of every kind: one more than the bound of a small home
+        files.store(corpus.fs, corpus.root, f"parts/{durable_write.TEMPORARY}{number}", b"x")
+    with pytest.raises(Refused, match=r"1 keys and 1 packs and 1 parts and 8 unfinished files belong to no row.*--yes"):
         orphans.sweep(corpus, NO_AGE)
-    assert len(orphans.orphans(corpus, NO_AGE)) == 4
-    assert orphans.sweep(corpus, NO_AGE, max_share=None) == {"files": 3, "keys": 1}
+    assert len(orphans.orphans(corpus, NO_AGE)) == 11
+    assert orphans.sweep(corpus, NO_AGE, unbounded=True) == {"files": 10, "keys": 1}
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
     with corpus.read() as conn:
         pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()
     files.remove(corpus.fs, corpus.root, pack)
     assert orphans.missing(corpus) == [pack]
+
+
+def test_nothing_is_swept_while_rows_are_missing_that_it_may_belong_to(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    with corpus.operation("ingest/batch", "ingest") as op:
+        ingest_batches.put(op.conn, "ingest/batch", 3, 3)
+    assert orphans.keyless(corpus) == []
+    with writing(corpus.records) as conn:
+        conn.execute(sa.delete(schema.utterances).where(schema.utterances.c.utterance_id == ids[0]))
+    for unbounded in (False, True):
+        with pytest.raises(Refused, match="1 keys or files belong to no row, and 1 rows are missing"):
+            orphans.sweep(corpus, NO_AGE, unbounded=unbounded)
+    assert set(vault.data_keys(corpus.vault, ids)) == set(ids)
+
+
+def test_an_utterance_without_its_key_is_found(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)
+    erasure.erase_utterances(corpus, ids[:1])
+    with writing(corpus.vault.engine) as conn:
+        conn.execute(sa.delete(vault_schema.keys).where(vault_schema.keys.c.utterance_id == ids[2]))
+    assert orphans.keyless(corpus) == [ids[2]]
+
+
+def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    score(corpus, ids)
+    with corpus.read() as conn:
+        part = conn.execute(sa.select(schema.parts.c.path)).scalar_one()
+    files.store(corpus.fs, corpus.root, part, b"damaged")
+    assert erasure.erase_utterances(corpus, ids[:1])["parts_rewritten"] == 1
+    assert not [path for path, _ in files.listing(corpus.fs, corpus.root) if path == part]
+    with corpus.read() as conn:
+        assert scores.unscored(conn, ids[1:], "1", "1") == ids[1:]

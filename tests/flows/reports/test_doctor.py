@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from corpus.errors import Refused
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import files
 from corpus.storage.database import writing
@@ -23,7 +22,7 @@ from flows.models import aliases
 from flows.reports.doctor import examine
 from flows.reports.status import status_of
 from flows.runtime.session import opened
-from tests.corpus.stored import admit, arrive
+from tests.corpus.stored import admit, arrive, score
 from tests.flows.homes import arguments, earmark, small_settings
 from tests.flows.small_round import round_of
 from tests.training.families import family_folder
@@ -48,15 +47,60 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
     settings = small_settings(tmp_path / "home")
     with opened(settings) as corpus:
         arrive(corpus, 3)
-        lost = identity.utterance_id(corpus.vault, "lost")
-        admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), datetime.now(UTC))], "op")
+        lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(11)]
+        admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), datetime.now(UTC)) for i in lost], "op")
         with writing(corpus.vault.engine) as conn:
             conn.execute(sa.update(keys).values(touched_at=datetime.now(UTC) - timedelta(days=2)))
-    assert examine(settings, repair=True, dry_run=True).orphans == (Orphan("key", lost),)
-    with pytest.raises(Refused, match="1 of 4 keys belong to no row"):
-        examine(settings, repair=True)
-    assert examine(settings, repair=True, all_orphans=True).repaired["keys"] == 1
+    listed = tuple(sorted(Orphan("key", i) for i in lost))
+    assert examine(settings, repair=True, dry_run=True).orphans == listed
+    refused = examine(settings, repair=True)
+    assert "11 keys belong to no row, more than the 10" in refused.problems[0]
+    assert "keys" not in refused.repaired
+    done = examine(settings, repair=True, unbounded=True)
+    assert (done.repaired["keys"], done.orphans) == (11, listed)
     assert examine(settings, repair=False, dry_run=True).orphans == ()
+
+
+def test_a_live_row_without_its_key_is_a_problem(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        ids = arrive(corpus, 3)
+        with writing(corpus.vault.engine) as conn:
+            conn.execute(sa.delete(keys).where(keys.c.utterance_id == ids[1]))
+    (problem,) = (each for each in examine(settings, repair=False).problems if each.startswith("keys: "))
+    assert ids[1] in problem
+
+
+def test_deep_finds_what_sizes_do_not_show(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        score(corpus, arrive(corpus, 3))
+        for path in [path for path, _ in files.listing(corpus.fs, corpus.root)]:
+            data = bytearray(files.load(corpus.fs, corpus.root, path))
+            data[len(data) // 2] ^= 1
+            files.store(corpus.fs, corpus.root, path, bytes(data))
+    report = examine(settings, repair=False)
+    assert report.checks["content"] == {"missing": 0, "orphans": 0}
+    assert not [each for each in report.problems if each.startswith("content: ")]
+    report = examine(settings, repair=False, deep=True)
+    found = [each for each in report.problems if each.startswith(("clips: ", "parts: "))]
+    assert ["does not decrypt" in each for each in found] == [True, False]
+    assert "earmark score --part" in found[1]
+    assert report.checks["clips"] == {"keys": 3, "clips": 3, "texts": 3}
+
+
+def test_a_lost_folder_of_mlflow_is_named_and_not_made_anew(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        arrive(corpus, 1)
+    assert not [each for each in examine(settings, repair=False).problems if each.startswith("models: ")]
+    (settings.home / "mlflow").rename(tmp_path / "elsewhere")
+    for repair in (False, True):
+        problems = [each for each in examine(settings, repair=repair).problems if "mlflow.db is missing" in each]
+        assert any(each.startswith("models: ") for each in problems)
+        assert not (settings.home / "mlflow").exists()
+    (tmp_path / "elsewhere").rename(settings.home / "mlflow")
+    assert not [each for each in examine(settings, repair=False).problems if each.startswith("models: ")]
 
 
 def test_the_file_that_keeps_a_home_out_of_git_belongs_to_it(tmp_path: Path):
@@ -65,7 +109,7 @@ def test_the_file_that_keeps_a_home_out_of_git_belongs_to_it(tmp_path: Path):
         arrive(corpus, 3)
     report = examine(settings, repair=True, dry_run=True)
     assert (report.orphans, report.checks["content"]) == ((), {"missing": 0, "orphans": 0})
-    examine(settings, repair=True, all_orphans=True)
+    examine(settings, repair=True, unbounded=True)
     assert (settings.home / ".gitignore").read_text() == "*\n"
 
 

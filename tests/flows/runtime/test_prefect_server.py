@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.runtime.prefect_server import RECORDS, PrefectSettings, _processes_with, prefect_server
+from flows.runtime.prefect_server import PrefectSettings, prefect_server
+from flows.runtime.server_records import RECORDS, _processes_with, orphaned_servers
 from tests.flows.homes import ROOT
 from tests.surroundings import environment_kept
 
@@ -47,10 +48,11 @@ def test_a_server_that_outlives_its_owner_is_stopped(tmp_path: Path):
     # The second reaped what the first left behind, and itself left one.
     (orphan,) = marks(tmp_path)
     assert len(_processes_with(orphan)) == 1
-    with prefect_server(tmp_path, PrefectSettings()):
+    assert orphaned_servers(tmp_path / "prefect") == _processes_with(orphan)
+    with prefect_server(tmp_path, PrefectSettings(api_url="http://127.0.0.1:9/api")):  # one that runs elsewhere
         assert _processes_with(orphan) == []
         assert orphan not in marks(tmp_path)
-    assert marks(tmp_path) == []
+    assert orphaned_servers(tmp_path / "prefect") == marks(tmp_path) == []
 
 
 def test_a_server_of_a_living_process_is_neither_used_nor_stopped(tmp_path: Path):
