@@ -20,6 +20,7 @@ class ChoiceSummary:
     Attributes:
         pool: number of utterances that could be chosen.
         chosen: number of chosen utterances.
+        answers: number of answers that they are asked for, all people together.
         fraction: share of the scored utterances that was chosen; 0 where none was scored.
         reasons, asks: number of chosen utterances by reason and by question.
         minutes: expected annotator time [min].
@@ -28,6 +29,7 @@ class ChoiceSummary:
 
     pool: int
     chosen: int
+    answers: int
     fraction: float
     reasons: dict[str, int]
     asks: dict[str, int]
@@ -92,6 +94,7 @@ def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
     return ChoiceSummary(
         pool=len(pool),
         chosen=len(selection),
+        answers=choice.answers,
         fraction=len(selection) / scored if scored else 0.0,
         reasons=dict(sorted(Counter(selection.reasons.tolist()).items())),
         asks=dict(sorted(Counter(selection.asks.tolist()).items())),

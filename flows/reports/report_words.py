@@ -48,6 +48,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "pool": "clips to choose from",
         "scored": "clips scored",
         "chosen": "clips chosen",
+        "answers": "answers asked for",
         "fraction": "share of the scored",
         "minutes": "annotator minutes expected",
     },

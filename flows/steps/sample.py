@@ -15,6 +15,7 @@ from corpus.storage.operations import result_of
 from corpus.tables import consent_use, labels, nights, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
+from flows.models.promotion_budget import answers_per_row
 from flows.nights.night import Night
 from flows.nights.night_list import nights_with_arrivals
 from flows.nights.sampling_frame import sampling_frame
@@ -27,7 +28,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasPeople, HasSampling, HasStopping
-from sampling.budget import AnswersPerRow, SamplingSettings
+from sampling.budget import SamplingSettings
 from sampling.stopping_rule import Outlook
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class SampleReport(Result):
         pool: how many utterances could be chosen.
         scored: how many utterances were scored.
         chosen: how many utterances were chosen.
+        answers: how many answers they are asked for, all people together.
         fraction: share of the scored utterances that was chosen.
         reasons, asks, minutes, notes: see `ChoiceSummary`.
         known, calibration, expected_errors, costs, cohorts, requests: what the choice learned from earlier answers, as
@@ -69,6 +71,7 @@ class SampleReport(Result):
     pool: int = 0
     scored: int = 0
     chosen: int = 0
+    answers: int | None = None
     fraction: float = 0.0
     reasons: Mapping[str, int] | None = None
     asks: Mapping[str, int] | None = None
@@ -254,6 +257,7 @@ def _report(
         pool=summary.pool,
         scored=scored,
         chosen=summary.chosen,
+        answers=summary.answers,
         fraction=summary.fraction,
         reasons=summary.reasons,
         asks=summary.asks,
@@ -321,7 +325,7 @@ def select(
             labels_so_far=sum(not row.judges for row in current),
             cost_model=evidence.costs,
             calibrators=evidence.calibrators,
-            answers=AnswersPerRow(people.answers_for("audit"), people.answers_for("uncertain")),
+            answers=answers_per_row(people),
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.budget import SamplingSettings, nights_to_audit_rows
+from sampling.budget import AnswersPerRow, SamplingSettings, nights_to_audit_rows
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,13 @@ from sampling.budget import SamplingSettings, nights_to_audit_rows
 )
 def test_half_of_the_clips_are_audit_rows_while_they_are_few(clips: int | None, so_far: int, nights: int | None):
     assert nights_to_audit_rows(SamplingSettings(clips=clips), 100, so_far) == nights
+
+
+def test_answers_by_two_take_more_nights():
+    settings = SamplingSettings(clips=60)
+    # 60 answers are 40 clips, of which 20 are audit rows with two answers each
+    assert nights_to_audit_rows(settings, 100, 0, AnswersPerRow(audit=2, other=1)) == 5
+    assert nights_to_audit_rows(SamplingSettings(clips=1), 100, 0, AnswersPerRow(audit=2, other=1)) is None
 
 
 def test_without_an_audit_share_no_number_of_nights_is_enough():
