@@ -23,7 +23,7 @@ class ChoiceSummary:
         answers: number of answers that they are asked for, all people together.
         fraction: share of the scored utterances that was chosen; 0 where none was scored.
         reasons, asks: number of chosen utterances by reason and by question.
-        minutes: expected annotator time [min].
+        minutes_expected: annotator time [min].
         notes: caps that made the choice smaller than the settings ask for, one line each.
     """
 
@@ -33,7 +33,7 @@ class ChoiceSummary:
     fraction: float
     reasons: dict[str, int]
     asks: dict[str, int]
-    minutes: float
+    minutes_expected: float
     notes: tuple[str, ...]
 
 
@@ -98,7 +98,7 @@ def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
         fraction=len(selection) / scored if scored else 0.0,
         reasons=dict(sorted(Counter(selection.reasons.tolist()).items())),
         asks=dict(sorted(Counter(selection.asks.tolist()).items())),
-        minutes=float(np.round(selection.costs.sum() / 60.0, 2)),
+        minutes_expected=float(np.round(selection.costs.sum() / 60.0, 2)),
         notes=choice.notes,
     )
 

@@ -50,7 +50,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "chosen": "clips chosen",
         "answers": "answers asked for",
         "fraction": "share of the scored",
-        "minutes": "annotator minutes expected",
+        "minutes_expected": "annotator minutes expected",
     },
     "export": {
         "tasks": "tasks exported",

@@ -58,7 +58,7 @@ class SampleReport(Result):
         chosen: how many utterances were chosen.
         answers: how many answers they are asked for, all people together.
         fraction: share of the scored utterances that was chosen.
-        reasons, asks, minutes, notes: see `ChoiceSummary`.
+        reasons, asks, minutes_expected, notes: see `ChoiceSummary`.
         known, calibration, expected_errors, costs, cohorts, requests: what the choice learned from earlier answers, as
             figures and counts without centres, curves or embeddings. `calibration` by kind of error, `costs` by
             question.
@@ -75,7 +75,7 @@ class SampleReport(Result):
     fraction: float = 0.0
     reasons: Mapping[str, int] | None = None
     asks: Mapping[str, int] | None = None
-    minutes: float | None = None
+    minutes_expected: float | None = None
     notes: Sequence[str] | None = None
     known: EvidenceCounts | None = None
     calibration: Mapping[str, Reliability] | None = None
@@ -91,6 +91,8 @@ class SampleReport(Result):
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> SampleReport:
         """Return the report of a document that `to_json` made."""
+        if "minutes" in document:  # as older versions stored it
+            document = {**document, "minutes_expected": document["minutes"]}
         given = {field.name: document[field.name] for field in fields(cls) if field.name in document}
         evidence = SampleEvidence.from_json(document)
         given |= {field.name: getattr(evidence, field.name) for field in fields(evidence)}
@@ -261,7 +263,7 @@ def _report(
         fraction=summary.fraction,
         reasons=summary.reasons,
         asks=summary.asks,
-        minutes=summary.minutes,
+        minutes_expected=summary.minutes_expected,
         notes=summary.notes,
         known=EvidenceCounts(evidence.labelled, evidence.scored, evidence.unseen),
         calibration=evidence.reliability,
@@ -337,7 +339,7 @@ def track(tracking_settings: TrackingSettings, home: Path, night: str, report: S
     from training.tracking.runs import cycle_run, log_metrics
     from training.tracking.store import open_tracking
 
-    figures = {f"sample_{name}": getattr(report, name) for name in ("pool", "chosen", "fraction", "minutes")}
+    figures = {f"sample_{name}": getattr(report, name) for name in ("pool", "chosen", "fraction", "minutes_expected")}
     for kind, reliability in report.calibration.items():
         names = ("rows", "error_share", "ece_before", "ece_after", "nce", "auc_roc", "auc_pr")
         figures |= {f"sample_{kind}_{name}": getattr(reliability, name) for name in names}
