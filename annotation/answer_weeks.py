@@ -43,41 +43,43 @@ class AnswerWeek:
     Attributes:
         monday: first day of the week.
         answers: how many.
-        minutes: how long they took.
+        minutes_spent: how long they took.
         people: how many annotators gave them.
         completed: tasks whose last answer came in this week.
-        audit: task id of each answer to an audit task, questions left out, and whether it says accidental.
+        audit: audit tasks whose last answer, questions left out, came in this week.
     """
 
     monday: date
     answers: int
-    minutes: float
+    minutes_spent: float
     people: int
     completed: frozenset[str]
-    audit: tuple[tuple[str, bool], ...]
+    audit: frozenset[str]
 
 
 def answers_by_week(answers: Iterable[DatedAnswer], most: int) -> list[AnswerWeek]:
     """Return the last `most` weeks with answers, oldest first; answers without a time are left out."""
     by_monday: dict[date, list[DatedAnswer]] = {}
     last: dict[str, date] = {}  # Monday of the week of the last answer, by task
+    audit: dict[str, date] = {}
     for answer in answers:
         if answer.at is not None:
             monday = monday_of(answer.at)
             by_monday.setdefault(monday, []).append(answer)
             last[answer.task_id] = max(last.get(answer.task_id, date.min), monday)
+            if answer.reason == "audit" and answer.verdict != "help":
+                audit[answer.task_id] = max(audit.get(answer.task_id, date.min), monday)
     weeks = []
     for monday in sorted(by_monday)[-most:]:
         of_week = by_monday[monday]
-        audit = [each for each in of_week if each.reason == "audit" and each.verdict != "help"]
         weeks.append(
             AnswerWeek(
                 monday=monday,
                 answers=len(of_week),
-                minutes=sum(each.lead_time for each in of_week) / 60,
+                minutes_spent=sum(each.lead_time for each in of_week) / 60,
                 people=len({each.annotator_id for each in of_week}),
                 completed=frozenset(task_id for task_id, week in last.items() if week == monday),
-                audit=tuple((each.task_id, each.verdict == "accidental") for each in audit),
+                audit=frozenset(task_id for task_id, week in audit.items() if week == monday),
             )
         )
     return weeks

@@ -17,6 +17,8 @@ from corpus.locales import canonical_locale
 from corpus.records.base import AssignmentKind, digest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from corpus.tables.annotations import AnswerRow
     from corpus.tables.labels import LabelRow
     from corpus.tables.people import Assignment
@@ -101,6 +103,10 @@ class PeopleSettings(BaseModel):
     def capacity(self, person: Person) -> int:
         """Return how many clips a day the person can answer."""
         return int(self.clips_per_shift * person.hours / self.shift_hours)
+
+    def day_of(self, person: Person) -> int:
+        """Return how many clips the person may have on a day, at least one."""
+        return max(1, self.capacity(person))
 
     def clips_by_locale(self, locales: Sequence[str]) -> dict[str, int]:
         """Return how many clips a day can be answered in each locale; a person counts in each of theirs."""
@@ -217,20 +223,35 @@ def settled_tasks(
     )
 
 
-def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings: PeopleSettings, seed: int) -> Plan:
+def load_of(assignments: Iterable[Assignment], day: datetime) -> Counter[str]:
+    """Return how many clips each person has on a day: those that wait, and those that were given that day.
+
+    Args:
+        assignments: all so far.
+        day: when it began.
+    """
+    return Counter(each.annotator_id for each in assignments if each.waits or each.at >= day)
+
+
+def assign(
+    needs: Sequence[Need], load: Mapping[str, int], settings: PeopleSettings, seed: int, *, kept: float = 0.0
+) -> Plan:
     """Return new assignments, most valuable task first, with different people for each task.
 
     Of the people who understand the locale and have free capacity, the one with the smallest load relative to capacity
-    is next. A hash of seed, task and person breaks ties.
+    is next. A hash of seed, task and person breaks ties. Nobody gets more than a day's capacity: what nobody is free
+    for waits for another day.
 
     Args:
         needs: in order of value.
-        load: annotator id -> number of tasks that the person has.
-        days: number of days over which capacity counts [days].
+        load: annotator id -> number of clips that the person has, see `load_of`.
         settings: see `PeopleSettings`.
         seed: of the hash.
+        kept: what is kept free of each day for control tasks, as a share of the new tasks.
     """
-    capacity = {person.annotator_id: max(1.0, settings.capacity(person) * days) for person in settings.people}
+    capacity = {
+        person.annotator_id: max(1, int(settings.day_of(person) / (1.0 + kept) + 1e-9)) for person in settings.people
+    }
     tasks = {person: load.get(person, 0) for person in capacity}
     plan = Plan()
     for need in needs:
@@ -246,8 +267,8 @@ def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings
 
 
 def rotate_gold(
-    settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int], turn: str,
-    settings: PeopleSettings, seed: int,
+    settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int],
+    free: Mapping[str, int], turn: str, settings: PeopleSettings, seed: int,
 ) -> list[tuple[str, str, AssignmentKind]]:  # fmt: skip
     """Return gold assignments: settled tasks that are asked again, as a share of each person's load.
 
@@ -255,6 +276,7 @@ def rotate_gold(
         settled: task id -> people who have answered it.
         locales: task id -> locale of its clip.
         load: annotator id -> number of new tasks in this round; a person without any gets no gold.
+        free: annotator id -> number of clips that the person may still be given today.
         turn: name of the round; each round draws other clips.
         settings: see `PeopleSettings`.
         seed: of the draw.
@@ -265,7 +287,7 @@ def rotate_gold(
         count = round(settings.gold_share * load.get(name, 0) + _uniform([seed, turn, name, "gold"]) - 0.5)
         new = [task for task, people in settled.items() if name not in people and person.understands(locales[task])]
         new.sort(key=lambda task: digest([seed, turn, name, task]))
-        given += [(task, name, "gold") for task in new[: max(0, count)]]
+        given += [(task, name, "gold") for task in new[: max(0, min(count, free.get(name, 0)))]]
     return given
 
 

@@ -42,12 +42,16 @@ class RefusedRow:
         reason: why, in one word.
         field: the published field with the fault, "" where the whole line has it.
         detail: the fault and its remedy in one line, without content; "" where nothing more is known.
+        task_id: of an answer on a server, which has no line; "" where a file is read.
+        annotator_id: of that answer; "" where a file is read, and where the server names nobody.
     """
 
     line: int
     reason: RefusedReason
     field: str = ""
     detail: str = ""
+    task_id: str = ""
+    annotator_id: str = ""
 
     def __str__(self) -> str:
         """Return line, reason and field as one line of text."""

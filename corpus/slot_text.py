@@ -69,6 +69,21 @@ def find_value(value: str, text: str) -> tuple[int, int]:
     return starts[0], starts[0] + len(wanted)
 
 
+def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the place of some words, at least a letter, widened where it begins or ends inside of one.
+
+    Args:
+        text: in normal form.
+        start: of the first character.
+        end: of the character after the last one.
+    """
+    while start and not (_at_letter(text[start], text[start - 1]) and _whole(text[start])):
+        start -= 1
+    while end < len(text) and not (_at_letter(text[end - 1], text[end]) and _whole(text[end])):
+        end += 1
+    return start, end
+
+
 def slot_title(number: int, name: object) -> str:
     """Return how a message names a slot: by number and, where it has one, by its name, on one short line."""
     shown = clean_name(_CONTROL.sub(" ", name))[:_LONGEST_SHOWN].strip() if isinstance(name, str) else ""

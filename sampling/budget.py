@@ -25,7 +25,9 @@ class SamplingSettings(BaseModel):
         strategy: Name of a strategy, also of another package. `strategy:measure` ranks by one measure, such as
             `power:entropy`; without a measure, rows are ranked by the expected errors that an annotator second
             resolves.
-        clips: Most clips of a round; null: as many as the caps allow.
+        clips: Most clips that people are given in a round, a clip once for each answer that it is asked for
+            (`people.audit_answers`, `people.other_answers`), without control tasks and answers after a disagreement;
+            null: as many as the caps allow.
         minutes: Most expected annotator minutes of a round, with every answer that a row is asked for
             (`people.audit_answers`, `people.other_answers`) but control tasks and answers after a disagreement; null:
             no such limit.
@@ -100,6 +102,13 @@ class AnswersPerRow:
     audit: int = 1
     other: int = 1
 
+    def to(self, rows: int, audit: int) -> int:
+        """Return how many answers people give to so many rows, of which `audit` are audit rows."""
+        return audit * self.audit + (rows - audit) * self.other
+
+
+ONE_ANSWER = AnswersPerRow()
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -130,6 +139,7 @@ def plan_budget(
     audit_rows_so_far: int,
     costs: Scores,
     audit_costs: Scores,
+    answers: AnswersPerRow = ONE_ANSWER,
 ) -> Budget:
     """Return what the round may spend; every cap holds, whichever rows are drawn later.
 
@@ -144,18 +154,18 @@ def plan_budget(
         audit_rows_so_far: audit rows of earlier rounds.
         costs: (available,) of all answers to each row's question [annotator seconds].
         audit_costs: (available,) of all answers to a row of the audit share [annotator seconds].
+        answers: how many of them a row is asked for, each of which counts among `settings.clips`.
 
     Raises:
         SettingsError: caps that leave no clip; the message names them.
     """
     ceiling = max(settings.floor, int(settings.max_fraction * pool_size + 1e-9))
     caps = {"the pool": available, f"max_fraction {settings.max_fraction:g} with floor {settings.floor}": ceiling}
-    if settings.clips is not None:
-        caps["clips"] = settings.clips
     bound_by = min(caps, key=lambda cap: caps[cap])
     clips = caps[bound_by]
     if clips == 0:
         raise SettingsError(f"{bound_by} allows no clip of {pool_size} utterances; raise floor or max_fraction")
+    asked = math.inf if settings.clips is None else settings.clips
     seconds = math.inf if settings.minutes is None else settings.minutes * 60.0
     if float(costs.min()) > seconds and float(audit_costs.min()) > seconds:
         raise SettingsError(
@@ -168,19 +178,29 @@ def plan_budget(
         return rows * of_audit + max(0, planned - rows) * mean
 
     planned = max(1, bisect_right(range(1, clips + 1), seconds, key=expected))
+    planned = min(planned, _clips_for(asked, settings, clips, audit_rows_so_far, answers))
     audit = min(_audit_clips(settings, planned, audit_rows_so_far), audit_room, clips)
     audit = min(audit, int(np.searchsorted(np.cumsum(np.sort(audit_costs)[::-1]), seconds, side="right")))
+    audit = int(min(audit, asked // answers.audit))
+    by_answers = audit + (asked - audit * answers.audit) // answers.other
+    if by_answers < 1:
+        raise SettingsError(f"clips {asked:g} allows no clip, as {answers.other} people answer each; raise it")
+    if by_answers < clips:
+        bound_by, clips = "clips", int(by_answers)
     novel = min(int(settings.novel_share * planned + 1e-9), clips - audit)
     return Budget(clips, planned, seconds, audit, novel, bound_by)
 
 
-def nights_to_audit_rows(settings: SamplingSettings, needed: int, so_far: int = 0) -> int | None:
+def nights_to_audit_rows(
+    settings: SamplingSettings, needed: int, so_far: int = 0, answers: AnswersPerRow = ONE_ANSWER
+) -> int | None:
     """Return after how many nights at the earliest there are so many audit rows, where every night fills its clips.
 
     Args:
         settings: caps and shares.
         needed: how many audit rows are wanted.
         so_far: how many there are.
+        answers: how many of them a row is asked for.
 
     Returns:
         The number of nights; None where `clips` sets no number, or no audit row is drawn.
@@ -189,11 +209,21 @@ def nights_to_audit_rows(settings: SamplingSettings, needed: int, so_far: int = 
         return None
     nights = 0
     while so_far < needed:
-        drawn = _audit_clips(settings, settings.clips, so_far)
+        planned = _clips_for(settings.clips, settings, settings.clips, so_far, answers)
+        drawn = min(_audit_clips(settings, planned, so_far), settings.clips // answers.audit)
         if not drawn:
             return None
         so_far, nights = so_far + drawn, nights + 1
     return nights
+
+
+def _clips_for(asked: float, settings: SamplingSettings, most: int, so_far: int, answers: AnswersPerRow) -> int:
+    """Return how many clips, at least one and `most` at most, a round plans for that many answers."""
+
+    def needed(planned: int) -> int:
+        return answers.to(planned, _audit_clips(settings, planned, so_far))
+
+    return max(1, bisect_right(range(1, most + 1), asked, key=needed))
 
 
 def _audit_clips(settings: SamplingSettings, planned: int, so_far: int) -> int:

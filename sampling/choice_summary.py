@@ -20,18 +20,20 @@ class ChoiceSummary:
     Attributes:
         pool: number of utterances that could be chosen.
         chosen: number of chosen utterances.
+        answers: number of answers that they are asked for, all people together.
         fraction: share of the scored utterances that was chosen; 0 where none was scored.
         reasons, asks: number of chosen utterances by reason and by question.
-        minutes: expected annotator time [min].
+        minutes_expected: annotator time [min].
         notes: caps that made the choice smaller than the settings ask for, one line each.
     """
 
     pool: int
     chosen: int
+    answers: int
     fraction: float
     reasons: dict[str, int]
     asks: dict[str, int]
-    minutes: float
+    minutes_expected: float
     notes: tuple[str, ...]
 
 
@@ -92,10 +94,11 @@ def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
     return ChoiceSummary(
         pool=len(pool),
         chosen=len(selection),
+        answers=choice.answers,
         fraction=len(selection) / scored if scored else 0.0,
         reasons=dict(sorted(Counter(selection.reasons.tolist()).items())),
         asks=dict(sorted(Counter(selection.asks.tolist()).items())),
-        minutes=float(np.round(selection.costs.sum() / 60.0, 2)),
+        minutes_expected=float(np.round(selection.costs.sum() / 60.0, 2)),
         notes=choice.notes,
     )
 

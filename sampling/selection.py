@@ -12,7 +12,7 @@ from corpus.errors import RecordError, Refused, SettingsError
 from corpus.records.annotations import Selection
 from corpus.records.predictions import Predictions
 from sampling.audit_sample import allowance, audit_sample
-from sampling.budget import AnswersPerRow, Budget, SamplingSettings, plan_budget
+from sampling.budget import ONE_ANSWER, AnswersPerRow, Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
 from sampling.capped_batch import LEARNS, CappedBatch, fill, fill_quotas, owed_clips
 from sampling.cohorts import SLICE
@@ -33,6 +33,7 @@ class Choice:
     Attributes:
         selection: the chosen utterances and their questions.
         budget: what the round was allowed to spend.
+        answers: how many answers the selection is asked for, all people together.
         seconds: expected annotator seconds of the selection.
         notes: caps that made the selection smaller than the settings ask for, one line each.
         expected: expected errors (words + wrong intent) of an utterance, two means: over the utterances chosen for
@@ -42,6 +43,7 @@ class Choice:
 
     selection: Selection
     budget: Budget
+    answers: int
     seconds: float
     notes: tuple[str, ...]
     expected: tuple[float | None, float]
@@ -167,6 +169,7 @@ def choose_explained(
         audit_rows_so_far=audit_rows_so_far,
         costs=budgeted.costs[frame],  # whatever is believed of a clip, the audit sample has the same size
         audit_costs=budgeted.audit_costs[frame],
+        answers=answers or ONE_ANSWER,
     )
     batch = _empty_batch(pool, settings, budget, utility)
     probs = _take_audit(batch, budget, utility, frame, settings, round)
@@ -184,7 +187,8 @@ def choose_explained(
     notes = tuple(_notes(batch, budget, settings))
     if settings.audit_share < 1 and len(selection) and (selection.reasons == "audit").all():
         notes += ("every chosen clip is an audit row, which judges and never trains; raise clips or max_per_speaker",)
-    return Choice(selection, budget, float(selection.costs.sum()), notes, expected, risks)
+    asked = (answers or ONE_ANSWER).to(len(selection), int((selection.reasons == "audit").sum()))
+    return Choice(selection, budget, asked, float(selection.costs.sum()), notes, expected, risks)
 
 
 def _answered_by(utility: Utility, answers: AnswersPerRow | None) -> Utility:
@@ -277,7 +281,7 @@ def _selection(batch: CappedBatch, utility: Utility, scores: Scores, probs: Scor
 
 def _notes(batch: CappedBatch, budget: Budget, settings: SamplingSettings) -> list[str]:
     notes = []
-    if settings.clips is not None and settings.clips > budget.clips:
+    if settings.clips is not None and settings.clips > budget.clips and budget.bound_by != "clips":
         notes.append(f"{settings.clips} clips were asked for; {budget.bound_by} allows {budget.clips}")
     if len(batch.rows) < budget.clips:
         notes.append(

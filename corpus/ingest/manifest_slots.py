@@ -11,7 +11,7 @@ from typing import Protocol
 
 from corpus.errors import RecordError
 from corpus.records.arrivals import SlotSpan
-from corpus.slot_text import find_value, slot_title, split_slots
+from corpus.slot_text import find_value, slot_title, split_slots, whole_words
 from corpus.text import normalise, normalise_with_spans
 
 
@@ -45,7 +45,7 @@ def slots_of_text(given: str) -> list[dict[str, object]]:
 
 
 def place_slots(text: str, slots: Sequence[GivenSlot]) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Return the normal form of the text, and the slots, in their order, at their places in it.
+    """Return the normal form of the text, and the slots, in their order, at their places in it, as whole words.
 
     Raises:
         RecordError: a slot has no place, or overlaps another; the message begins with the slot and has the remedy.
@@ -95,6 +95,7 @@ def _place(text: str, normal: str, slot: GivenSlot, moved: SlotSpan | None) -> S
         span = moved or normalise_with_spans(text, [SlotSpan(slot.name, start, end)])[1][0]
     except RecordError:
         raise RecordError("has no letter or digit between start and end; correct them") from None
-    if slot.value is not None and normalise(slot.value) != normal[span.start : span.end]:
+    first, last = whole_words(normal, span.start, span.end)
+    if slot.value is not None and normalise(slot.value) not in (normal[span.start : span.end], normal[first:last]):
         raise RecordError("its value is not between its start and end; leave one of the two out, or correct it")
-    return span
+    return SlotSpan(slot.name, first, last)

@@ -316,6 +316,6 @@ def _selections(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str,
     return {row.utterance_id: (row.reason, row.round, row.inclusion_prob) for row in ordered}
 
 
-def annotator_minutes(conn: sa.Connection) -> float:
+def minutes_so_far(conn: sa.Connection) -> float:
     """Return the time that annotators took for all latest answers [min]."""
     return round(sum(row.lead_time for row in latest_answers(conn)) / 60.0, 3)

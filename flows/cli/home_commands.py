@@ -86,7 +86,8 @@ def report(
     from flows.reports.annotation_weekly_page import show_weekly, write_report
 
     with open_home(config, overrides) as (corpus, settings):
-        found = write_report(corpus, settings.inventory, out or settings.home / "report", weeks)
+        how, folder = settings.score.transcribe, out or settings.home / "report"
+        found = write_report(corpus, settings.inventory, how, settings.promotion, folder, weeks)
     show_result(found, as_json, show_weekly)
 
 

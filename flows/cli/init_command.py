@@ -43,7 +43,10 @@ def init(
             help="Base of the speech model: a name of earmark base list, a folder, or a hub id as owner/name@COMMIT.",
         ),
     ] = None,
-    clips: Annotated[int | None, typer.Option("--clips", min=1, help="Clips that may be labelled of a night.")] = None,
+    clips: Annotated[
+        int | None,
+        typer.Option("--clips", min=1, help="Clips that people may be given of a night, once for each answer."),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option("--minutes", min=0.1, help="Minutes of annotators for a night.")
     ] = None,
@@ -77,7 +80,7 @@ def init(
         raise UsageError(f"{path} can't be written: {error.strerror}; give another folder") from None
     options = f"--config {shlex.quote(str(path.resolve()))}"  # a later command may be run from another folder
     following = [f"earmark ingest manifest.jsonl {options}", f"earmark score {options}"]
-    wait = _promotion_budget(answers.budget)
+    wait = _promotion_budget(answers)
     if as_json:
         used = {"overridden_by": override.variable, "home_in_use": str(override.home)} if override else {}
         console.show_json({"file": str(path), "home": str(home), **used, "next": following, "promotion": wait})
@@ -94,13 +97,15 @@ def init(
         print(f"know before: {wait}")
 
 
-def _promotion_budget(budget: Budget) -> str | None:
+def _promotion_budget(answers: Answers) -> str | None:
     """Return what the budget of a night means for promotion."""
+    from annotation.assignment import PeopleSettings
     from flows.models.promotion_budget import promotion_budget
     from sampling.budget import SamplingSettings
     from training.evaluation.gate import PromotionSettings
 
-    return promotion_budget(SamplingSettings(clips=budget.clips), PromotionSettings())
+    people = PeopleSettings(people=answers.people)
+    return promotion_budget(SamplingSettings(clips=answers.budget.clips), people, PromotionSettings())
 
 
 @dataclass(frozen=True, slots=True)

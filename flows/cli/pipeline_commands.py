@@ -160,7 +160,7 @@ def score(
 def sample(
     night: NightName = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
-    clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
+    clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips, once for each answer.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show each clip that would be chosen and why; write nothing.")
     ] = False,

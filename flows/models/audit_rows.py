@@ -78,17 +78,11 @@ def audit_rows(corpus: Corpus, when: NightSettings, first: str | None, last: str
         within = _rounds_within(rounds.rounds(conn), first, last)
         drawn = _drawn(conn, within)
         ids = sorted(drawn)
-        closed = set(door.closures(corpus, conn, ids, "judge"))
-        found = labels.current(conn, ids)
-        answers = annotations_table.answers_by_utterance(conn, ids)
+        outcomes = outcomes_of(corpus, conn, ids)
         columns = utterances.pool_columns(conn, ids)
         arrived = [utterance.arrived_at for utterance in utterances.get(conn, ids)]
         before, not_allowed = _never_drawn(corpus, conn, when, within)
     oldest, _ = retention_limits(corpus)
-    closed |= {row.utterance_id for row in found if row.reason == "held_out"}
-    labelled = {row.utterance_id for row in found}
-    verdicts = {i: [each.verdict for each in given] for i, given in answers.items()}
-    outcomes = [_outcome(i in closed, i in labelled, verdicts.get(i, [])) for i in ids]
     return AuditRows(
         nights=tuple(dict.fromkeys(row.night for row in within)),
         arrivals=sum(row.pool_size for row in within),
@@ -101,6 +95,17 @@ def audit_rows(corpus: Corpus, when: NightSettings, first: str | None, last: str
         labelled_before=before,
         not_allowed=not_allowed,
     )
+
+
+def outcomes_of(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> list[Outcome]:
+    """Return what became of each of the audit rows, see `AuditRows.outcomes`."""
+    closed = set(door.closures(corpus, conn, ids, "judge"))
+    found = labels.current(conn, ids)
+    answers = annotations_table.answers_by_utterance(conn, ids)
+    closed |= {row.utterance_id for row in found if row.reason == "held_out"}
+    labelled = {row.utterance_id for row in found}
+    verdicts = {i: [each.verdict for each in given] for i, given in answers.items()}
+    return [_outcome(i in closed, i in labelled, verdicts.get(i, [])) for i in ids]
 
 
 def _never_drawn(

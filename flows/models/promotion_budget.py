@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampling.budget import SamplingSettings, nights_to_audit_rows
+from annotation.assignment import PeopleSettings
+from sampling.budget import AnswersPerRow, SamplingSettings, nights_to_audit_rows
 
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
 
 
-def promotion_budget(sampling: SamplingSettings, gate: PromotionSettings, so_far: int = 0) -> str | None:
+def answers_per_row(people: PeopleSettings) -> AnswersPerRow:
+    """Return how many people answer an audit row, and any other one."""
+    return AnswersPerRow(people.answers_for("audit"), people.answers_for("uncertain"))
+
+
+def promotion_budget(
+    sampling: SamplingSettings, people: PeopleSettings, gate: PromotionSettings, so_far: int = 0
+) -> str | None:
     """Return in one sentence after how many nights the gate can decide at the earliest.
 
     Args:
         sampling: the budget of a night, and the share of its audit rows.
+        people: how many of them answer a row.
         gate: how many rows it needs.
         so_far: labelled audit rows of now.
 
@@ -22,7 +31,9 @@ def promotion_budget(sampling: SamplingSettings, gate: PromotionSettings, so_far
         The sentence; None where the gate can decide already, where held-out rows judge, and where the budget names no
         clips or draws no audit row.
     """
-    nights = nights_to_audit_rows(sampling, gate.min_audit_rows, so_far) if gate.judged_on == "audit" else None
+    if gate.judged_on != "audit":
+        return None
+    nights = nights_to_audit_rows(sampling, gate.min_audit_rows, so_far, answers_per_row(people))
     if not nights:
         return None
     have = f" and there are {so_far}" if so_far else ""

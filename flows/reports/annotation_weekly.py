@@ -5,10 +5,10 @@ The figures are ids, counts and rates alone, so a report of them may be sent to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from annotation.answer_weeks import answers_by_week
 from annotation.pooled_agreement import pooled, with_others
 from annotation.proposals import resolved
 from corpus import door
+from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.evaluation import Interval
@@ -24,9 +25,13 @@ from corpus.records.inventory import Inventory
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
 from corpus.tables import models as store
-from flows.models.evaluation_store import stored_report
+from flows.models.audit_rows import Outcome, outcomes_of
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
+
+if TYPE_CHECKING:
+    from training.asr.transcribe import TranscribeSettings
+    from training.evaluation.gate import PromotionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +40,15 @@ class Week:
 
     Attributes:
         monday: first day of the week.
-        answers, minutes, people: how many answers, how long they took, and how many annotators gave them.
+        answers, minutes_spent, people: how many answers, how long they took, and how many annotators gave them.
         agreement: between the answers to tasks whose last answer came in this week.
-        accidental: share of accidental activations in the traffic, estimated from the audit rows; None without any.
+        accidental: share of accidental activations in the traffic, estimated from the audit rows whose last answer
+            came in this week, each row once as in `earmark estimate`; None without any.
     """
 
     monday: date
     answers: int
-    minutes: float
+    minutes_spent: float
     people: int
     agreement: Agreement
     accidental: Interval | None
@@ -89,25 +95,35 @@ class PointCost(Result):
     """The annotators' minutes for each point by which WER fell.
 
     Attributes:
-        minutes: of all annotators so far.
-        wer_base, wer_champion: on the newest evaluation set; None where nothing was judged.
+        minutes_so_far: of all annotators.
+        wer_base, wer_champion: on all rows that judge now, as `Comparison` has them; None where nothing was judged.
         minutes_a_point: for each point (0.01) by which WER fell; None where it did not fall.
+        rows: how many judge; None where nothing was judged.
+        eval_set_id: the rows; None where nothing was judged.
+        not_judged: why the WER is missing; None where it is known, and where no version was judged yet.
     """
 
-    minutes: float
+    minutes_so_far: float
     wer_base: float | None = None
     wer_champion: float | None = None
     minutes_a_point: float | None = None
+    rows: int | None = None
+    eval_set_id: str | None = None
+    not_judged: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON document: the minutes alone where nothing was judged."""
-        document = {"minutes": self.minutes}
+        """Return the JSON document: the minutes, and why, where nothing was judged."""
+        document: dict[str, Any] = {"minutes_so_far": self.minutes_so_far}
+        if self.not_judged is not None:
+            document["not_judged"] = self.not_judged
         if self.wer_base is None:
             return document
         return document | {
             "wer_base": self.wer_base,
             "wer_champion": self.wer_champion,
             "minutes_a_point": self.minutes_a_point,
+            "rows": self.rows,
+            "eval_set_id": self.eval_set_id,
         }
 
 
@@ -118,35 +134,38 @@ def weeks(corpus: Corpus, count: int, inventory: Inventory) -> list[Week]:
         drawn = {row.task_id: (row.utterance_id, row.inclusion_prob) for row in rounds.tasks(conn)}
         ids = sorted({utterance_id for utterance_id, _ in drawn.values()})
         speaker_of = dict(zip(ids, utterances.pool_columns(conn, ids).speaker_ids.tolist(), strict=True))
+        outcome_of = dict(zip(ids, outcomes_of(corpus, conn, ids), strict=True))
     shared = _shared_annotations(corpus, rows, inventory)
     return [
         Week(
             monday=week.monday,
             answers=week.answers,
-            minutes=week.minutes,
+            minutes_spent=week.minutes_spent,
             people=week.people,
             agreement=measure_agreement([each for each in shared if each.task_id in week.completed]),
-            accidental=_accidental(
-                [(*drawn[task_id], hit) for task_id, hit in week.audit if task_id in drawn], speaker_of
-            ),
+            accidental=_accidental(dict(drawn[task] for task in week.audit if task in drawn), outcome_of, speaker_of),
         )
         for week in answers_by_week(rows, count)
     ]
 
 
-def _accidental(answers: Sequence[tuple[str, float, bool]], speaker_of: Mapping[str, str]) -> Interval | None:
-    """Return the share of accidental activations in the traffic, by the audit rows that were answered.
+def _accidental(
+    probs: Mapping[str, float], outcome_of: Mapping[str, Outcome], speaker_of: Mapping[str, str]
+) -> Interval | None:
+    """Return the share of accidental activations in the traffic, by the audit rows with a label or that verdict.
 
     Args:
-        answers: utterance, inclusion probability, and whether it was accidental.
-        speaker_of: speakers by utterance.
+        probs: inclusion probability of each audit row, by utterance.
+        outcome_of: what became of it, by utterance.
+        speaker_of: by utterance.
     """
     from sampling.estimation import weighted_share
 
-    if not answers:
+    ids = [i for i in probs if outcome_of[i] in ("labelled", "accidental")]
+    if not ids:
         return None
-    ids, probs, hits = zip(*answers, strict=True)
-    return weighted_share(hits, probs, np.array([speaker_of[i] for i in ids], np.str_))
+    hits = [outcome_of[i] == "accidental" for i in ids]
+    return weighted_share(hits, [probs[i] for i in ids], np.array([speaker_of[i] for i in ids], np.str_))
 
 
 def _shared_annotations(
@@ -209,34 +228,38 @@ def by_locale(corpus: Corpus, inventory: Inventory) -> tuple[LocaleRow, ...]:
     return tuple(found)
 
 
-def cost_of_a_point(corpus: Corpus) -> PointCost:
-    """Return annotator minutes, WER of base and champion on the newest evaluation set, and minutes a point.
+def cost_of_a_point(corpus: Corpus, how: TranscribeSettings, gate: PromotionSettings) -> PointCost:
+    """Return annotator minutes, WER of base and champion on all rows that judge now, and minutes a point.
 
-    The WER is that of the traffic, as everywhere else: each row counts 1 / its inclusion probability.
+    The WER is that of the traffic, as everywhere else: each row counts 1 / its inclusion probability. It is computed
+    where rows came after the last decision, so that it is the figure of `earmark compare`.
+
+    Args:
+        corpus: the corpus.
+        how: settings of transcription.
+        gate: which rows judge.
     """
-    from training.evaluation.intervals import report_rate, traffic_weights
+    from flows.reports.champion_vs_base import compare_champion
     from training.evaluation.metrics import minutes_per_point
 
     with corpus.read() as conn:
-        minutes = sum(row.lead_time for row in annotations_table.latest_answers(conn)) / 60
-        champion = store.alias(conn, "asr", "champion")
-        decisions = store.promotions(conn, "asr")
-        base = store.base_of_home(conn, "asr")
-        if not decisions or champion is None or base is None:
-            return PointCost(round(minutes, 1))
-        eval_set_id = decisions[-1].eval_set_id
-        of_base, of_champion = (stored_report(conn, "asr", version, eval_set_id) for version in (base, champion))
-        if of_base is None or of_champion is None:
-            return PointCost(round(minutes, 1))
-        drawn = labels.draws(conn, of_base.utterance_ids.tolist())
-    wer_base, wer_champion = (
-        report_rate(each, weights=traffic_weights([drawn[i].inclusion_prob for i in each.utterance_ids.tolist()]))
-        for each in (of_base, of_champion)
-    )
-    a_point = minutes_per_point(minutes, wer_base, wer_champion)
+        minutes = labels.minutes_so_far(conn)
+        judged = bool(store.promotions(conn, "asr")) and store.alias(conn, "asr", "champion") is not None
+        judged = judged and store.base_of_home(conn, "asr") is not None
+    if not judged:
+        return PointCost(round(minutes, 1))
+    try:
+        found = compare_champion(corpus, corpus.settings.home, how, gate, "asr")
+    except EarmarkError as error:  # such as a base whose files are gone: the other figures need no model
+        return PointCost(round(minutes, 1), not_judged=str(error))
+    if found.rate is None or found.base_rate is None:
+        return PointCost(round(minutes, 1))
+    a_point = minutes_per_point(minutes, found.base_rate.value, found.rate.value)
     return PointCost(
-        minutes=round(minutes, 1),
-        wer_base=round(wer_base, 4),
-        wer_champion=round(wer_champion, 4),
+        minutes_so_far=round(minutes, 1),
+        wer_base=round(found.base_rate.value, 4),
+        wer_champion=round(found.rate.value, 4),
         minutes_a_point=None if a_point is None else round(a_point, 1),
+        rows=found.rate.n,
+        eval_set_id=found.eval_set_id,
     )

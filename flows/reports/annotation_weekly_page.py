@@ -30,6 +30,9 @@ from training.evaluation.interval_text import rate_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from training.asr.transcribe import TranscribeSettings
+    from training.evaluation.gate import PromotionSettings
+
 WORDS: Final = {
     "compared": "pairs of answers",
     "alpha_intent": "agreement on intents (alpha, 1 at best)",
@@ -39,7 +42,11 @@ WORDS: Final = {
     "weight": "weight of the answers",
     "wer_to_others": "WER to others",
     "accidental": "accidental activations",
-    "minutes": "annotator minutes",
+    "minutes_spent": "annotator minutes",
+    "minutes_so_far": "annotator minutes so far",
+    "rows": "rows that judge",
+    "eval_set_id": "evaluation set",
+    "not_judged": "WER",
     "wer_base": "WER of the base",
     "wer_champion": "WER of the champion",
     "minutes_a_point": "annotator minutes for a point of WER",
@@ -56,7 +63,7 @@ class WeekRow(Result):
 
     Attributes:
         week: ISO date of its Monday.
-        answers, minutes, people: of the week.
+        answers, minutes_spent, people: of the week.
         compared: pairs of answers to the same question.
         alpha_intent, alpha_verdict: Krippendorff's alpha.
         wer_between, slot_f1: WER and slot F1 between answers.
@@ -65,7 +72,7 @@ class WeekRow(Result):
 
     week: str
     answers: int
-    minutes: float
+    minutes_spent: float
     people: int
     compared: int
     alpha_intent: float | None
@@ -86,12 +93,21 @@ class WeeklyReport(Result):
     page: str
 
 
-def write_report(corpus: Corpus, settings: InventorySettings, folder: Path, count: int) -> WeeklyReport:
+def write_report(
+    corpus: Corpus,
+    names: InventorySettings,
+    how: TranscribeSettings,
+    gate: PromotionSettings,
+    folder: Path,
+    count: int,
+) -> WeeklyReport:
     """Write report.md and its pictures into the folder; return the figures.
 
     Args:
         corpus: the corpus.
-        settings: configured names; with those of the home they are the names that answers are compared by.
+        names: configured ones; with those of the home they are the names that answers are compared by.
+        how: settings of transcription, for base and champion, which are judged on all rows of now.
+        gate: which rows judge.
         folder: where the page is written; it is made where it is missing.
         count: how many weeks at most, the latest ones.
 
@@ -99,13 +115,13 @@ def write_report(corpus: Corpus, settings: InventorySettings, folder: Path, coun
         UsageError: the folder can't be written to.
     """
     home = corpus.settings.home
-    inventory = inventory_of(corpus, home, settings)
+    inventory = inventory_of(corpus, home, names)
     found = weeks(corpus, count, inventory)
     report = WeeklyReport(
         weeks=tuple(_week_row(week) for week in found),
         people=by_person(corpus, inventory),
         locales=by_locale(corpus, inventory),
-        cost=cost_of_a_point(corpus),
+        cost=cost_of_a_point(corpus, how, gate),
         page=str(folder / "report.md"),
     )
     for name, picture in _pictures(found).items():
@@ -122,7 +138,7 @@ def _pictures(found: Sequence[Week]) -> dict[str, bytes]:
         return {}
     names = [f"{week.monday:%d %b}" for week in found]
     pictures = {
-        "throughput.png": throughput_figure(names, [w.answers for w in found], [w.minutes for w in found]),
+        "throughput.png": throughput_figure(names, [w.answers for w in found], [w.minutes_spent for w in found]),
         "agreement.png": agreement_figure(
             names, [w.agreement.alpha_intent for w in found], [w.agreement.wer for w in found]
         ),
@@ -142,7 +158,7 @@ def _week_row(week: Week) -> WeekRow:
     return WeekRow(
         week=week.monday.isoformat(),
         answers=week.answers,
-        minutes=round(week.minutes, 1),
+        minutes_spent=round(week.minutes_spent, 1),
         people=week.people,
         compared=week.agreement.pairs,
         alpha_intent=week.agreement.alpha_intent,
@@ -161,14 +177,15 @@ def _markdown(report: WeeklyReport) -> str:
     parts += ["![agreement](agreement.png)", "", "![accidental activations](accidental.png)", ""]
     parts += [
         "The share of accidental activations in the traffic is estimated from the audit rows, each weighted by "
-        "1 / its inclusion probability.",
+        "1 / its inclusion probability, and counted once, in the week of its last answer.",
         "",
     ]
     parts += ["## By annotator", "", *_table(report.people), "", "## By locale", "", *_table(report.locales), ""]
     parts += ["## What a point of WER costs", "", *_table([report.cost]), ""]
     parts += [
-        "Minutes are all lead times so far; WER is that of the traffic, estimated on the newest evaluation set. The "
-        "page of a night takes the anchor rows where it has them, so its minutes a point differ.",
+        "Minutes are all lead times so far; WER is that of the traffic, estimated on all rows that judge now, as in "
+        "`earmark compare`. The page of a night takes the anchor rows where it has them, so its minutes for a point "
+        "differ.",
         "",
     ]
     return "\n".join(parts)
@@ -184,8 +201,14 @@ def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
     """Return the words of the columns, and the cells of each row; shares are in per cent."""
     documents = [row.to_json() for row in rows]
     keys = list(documents[0])
-    cells = [[console.percent(row[key]) if key in SHARES else row[key] for key in keys] for row in documents]
+    cells = [[_cell(key, row[key]) for key in keys] for row in documents]
     return [WORDS.get(key, key.replace("_", " ")) for key in keys], cells
+
+
+def _cell(key: str, value: object) -> object:
+    if key in SHARES:
+        return console.percent(value)
+    return str(value)[:12] if key == "eval_set_id" else value
 
 
 def show_weekly(report: WeeklyReport) -> None:

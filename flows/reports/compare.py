@@ -104,13 +104,13 @@ class VersionCost(Result):
 
     Attributes:
         labels: how many utterances it learned from.
-        annotator_minutes: time that annotators spent on the answers to these; None where no answer tells a time.
+        minutes_on_labels: what annotators spent on the answers to these; None where no answer tells a time.
         training_seconds: duration of its retraining [s]; None where it was not retrained in this home.
         speed: real-time factor and latency by name; empty where not measured.
     """
 
     labels: int
-    annotator_minutes: float | None
+    minutes_on_labels: float | None
     training_seconds: float | None
     speed: Mapping[str, Interval]
 
@@ -274,7 +274,7 @@ def _version_cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> Ver
     judging = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return VersionCost(
         labels=len(ids) - unlearned,
-        annotator_minutes=round(seconds / 60.0, 1) if seconds or not ids else None,
+        minutes_on_labels=round(seconds / 60.0, 1) if seconds or not ids else None,
         training_seconds=training_seconds,
         speed=judging.speed,
     )

@@ -93,7 +93,7 @@ def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
     first, second = report.cost
     rows: list[tuple[str, ...]] = [
         ("labels learned from", console.cell(first.labels), console.cell(second.labels)),
-        ("annotator minutes for these", console.cell(first.annotator_minutes), console.cell(second.annotator_minutes)),
+        ("minutes on its labels", console.cell(first.minutes_on_labels), console.cell(second.minutes_on_labels)),
         ("training [s]", console.cell(first.training_seconds), console.cell(second.training_seconds)),
     ]
     speeds = [name for name in NAMES if name in first.speed or name in second.speed]

@@ -65,7 +65,7 @@ class ChoiceRow(Result):
     reason: str
     ask: str
     chosen: int
-    minutes: float
+    minutes_expected: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class MinutesRow(Result):
 
     night: str
     answers: int
-    minutes: float
-    so_far: float
+    minutes_spent: float
+    minutes_so_far: float
 
 
 def funnel(conn: sa.Connection, settings: NightSettings, night: Night) -> Funnel:

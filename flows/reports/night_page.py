@@ -134,7 +134,7 @@ def _chosen(report: Mapping[str, Any], night: NightReport | None) -> str:
         return f"Nothing: {plain_text(sampled['skipped'])}."
     if night is not None and night.choice:
         rows: list[Cells] = [
-            (row.reason, row.ask.replace("_", " "), row.chosen, round(row.minutes, 1)) for row in night.choice
+            (row.reason, row.ask.replace("_", " "), row.chosen, round(row.minutes_expected, 1)) for row in night.choice
         ]
         headers = ("reason", "question", "chosen", "minutes expected")
         none = "" if night.requests is None else f" {no_requests(night.requests)}"

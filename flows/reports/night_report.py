@@ -366,7 +366,7 @@ def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettin
     audit = f"{percent(sampling.audit_share)}, {percent(sampling.audit_share_while_few)} while few"
     return (
         CapRow("sampling.strategy", sampling.strategy, "how the utterances to learn from are ranked"),
-        CapRow("sampling.clips", _limit(sampling.clips), "most clips of a round"),
+        CapRow("sampling.clips", _limit(sampling.clips), "most clips of a round, each once for every answer"),
         CapRow("sampling.minutes", _limit(sampling.minutes), "most expected annotator minutes of a round"),
         CapRow("sampling.max_fraction", share, f"largest share of the pool; {sampling.floor} clips are always allowed"),
         CapRow("sampling.max_per_speaker", str(sampling.max_per_speaker), "most clips of one speaker in a round"),

@@ -79,7 +79,9 @@ def tiles(report: NightReport) -> list[Tile]:
     ]
     newest = next((row for row in report.minutes if row.night == report.night), None)
     if newest is not None:
-        found.append(Tile(f"{newest.minutes:.0f} min", f"of annotators for this night, {newest.so_far:.0f} so far"))
+        found.append(
+            Tile(f"{newest.minutes_spent:.0f} min", f"of annotators for this night, {newest.minutes_so_far:.0f} so far")
+        )
     for kind in report.kinds:
         last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
         if last is not None and last.champion_rate is not None:
@@ -263,9 +265,9 @@ def choice_finding(report: NightReport) -> str:
     """Return in one sentence how many utterances were chosen of how many, and the minutes expected and spent."""
     chosen, pool = report.funnel.count("chosen"), report.pool or 0
     share = f" ({percent(chosen / pool)})" if pool else ""
-    expected = sum(row.minutes for row in report.choice)
+    expected = sum(row.minutes_expected for row in report.choice)
     spent = next((row for row in report.minutes if row.night == report.night), None)
-    answers = f"; {spent.answers} answers took {spent.minutes:.1f}" if spent is not None and spent.answers else ""
+    answers = f"; {spent.answers} answers took {spent.minutes_spent:.1f}" if spent is not None and spent.answers else ""
     expecting = f"for {expected:.1f} expected annotator minutes"
     after = f" {report.funnel.after} of this night came in after its round." if report.funnel.after else ""
     return f"{chosen} of {pool:,} scored utterances were chosen{_unbroken(share)}, {expecting}{answers}.{after}"
@@ -283,10 +285,10 @@ def choice_chart(report: NightReport) -> Chart | None:
 def choice_table(report: NightReport) -> Table:
     """Return the choice by reason and question."""
     rows = [
-        (row.reason, WHY.get(row.reason, ""), row.ask.replace("_", " "), str(row.chosen), f"{row.minutes:.1f}")
+        (row.reason, WHY.get(row.reason, ""), row.ask.replace("_", " "), str(row.chosen), f"{row.minutes_expected:.1f}")
         for row in report.choice
     ]
-    return table(("reason", "what it is", "question", "chosen", "expected minutes"), rows, numbers=(3, 4), wide=(1,))
+    return table(("reason", "what it is", "question", "chosen", "minutes expected"), rows, numbers=(3, 4), wide=(1,))
 
 
 def minutes_chart(report: NightReport) -> Chart | None:
@@ -296,7 +298,7 @@ def minutes_chart(report: NightReport) -> Chart | None:
         gains = {row.night: row.better_by for row in kind.shown}
         points = [gains.get(row.night) for row in report.minutes]
         series.append(Series(kind.measure, STYLES[kind.kind], mark, points))  # type: ignore[arg-type]
-    names = [f"{_day(row.night)}\n{row.so_far:.0f} min" for row in report.minutes]
+    names = [f"{_day(row.night)}\n{row.minutes_so_far:.0f} min" for row in report.minutes]
     label = (
         "points by which the champion is better than the base, 95 % intervals, by night and minutes spent until then"
     )
@@ -310,10 +312,19 @@ def minutes_table(report: NightReport) -> Table:
     for row in report.minutes:
         better = [_better_than_base(kind, of_kind.get(row.night)) for kind, of_kind in judged]
         first = judged[0][1].get(row.night)
-        cost = _minutes_a_point(row.so_far, None if first is None else first.better_by)
-        rows.append((row.night, str(row.answers), f"{row.minutes:.1f}", f"{row.so_far:.1f}", *better, cost))
+        cost = _minutes_a_point(row.minutes_so_far, None if first is None else first.better_by)
+        rows.append(
+            (row.night, str(row.answers), f"{row.minutes_spent:.1f}", f"{row.minutes_so_far:.1f}", *better, cost)
+        )
     saved = tuple(f"{kind.measure}: {BETTER}" for kind in report.kinds)
-    headers = ("night", "answers", "minutes", "minutes so far", *saved, f"minutes a point of {report.kinds[0].measure}")
+    headers = (
+        "night",
+        "answers",
+        "minutes spent",
+        "minutes so far",
+        *saved,
+        f"minutes a point of {report.kinds[0].measure}",
+    )
     kinds = ["this" if row.night == report.night else "" for row in report.minutes]
     return table(headers, rows, kinds, (1, 2, 3), caption=INTERVALS)
 

@@ -49,8 +49,9 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "pool": "clips to choose from",
         "scored": "clips scored",
         "chosen": "clips chosen",
+        "answers": "answers asked for",
         "fraction": "share of the scored",
-        "minutes": "annotator minutes expected",
+        "minutes_expected": "annotator minutes expected",
     },
     "export": {
         "tasks": "tasks exported",

@@ -10,6 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from annotation.assignment import PeopleSettings
 from corpus.errors import Refused
 from corpus.records.base import Kind
 from corpus.tables import annotations as annotations_table
@@ -155,16 +156,21 @@ def status_of(settings: Settings) -> StatusReport:
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
                 champions=champions,
                 promotion=promotion,
-                promotion_budget=_budget(settings.sampling, settings.promotion, promotion),
+                promotion_budget=_budget(settings.sampling, settings.people, settings.promotion, promotion),
                 leads=leads,
                 problems=tuple(tainted_champions(conn)),
             )
 
 
-def _budget(sampling: SamplingSettings, gate: PromotionSettings, promotion: Mapping[Kind, PromotionWait]) -> str | None:
+def _budget(
+    sampling: SamplingSettings,
+    people: PeopleSettings,
+    gate: PromotionSettings,
+    promotion: Mapping[Kind, PromotionWait],
+) -> str | None:
     if any(wait.nights is not None for wait in promotion.values()):
         return None
-    return promotion_budget(sampling, gate, min(wait.rows for wait in promotion.values()))
+    return promotion_budget(sampling, people, gate, min(wait.rows for wait in promotion.values()))
 
 
 def _label_counts(current: Sequence[LabelRow], in_use: Sequence[LabelRow]) -> LabelCounts:

@@ -93,7 +93,7 @@ def _show_asked(asked: Mapping[str, Any]) -> None:
         print("nothing is asked again")
     else:
         audit = f", {asked['audit']} of them audit rows at random" if asked["audit"] else ""
-        minutes = f"{asked['minutes']:g} annotator minutes expected"
+        minutes = f"{asked['minutes_expected']:g} annotator minutes expected"
         print(f"round {asked['round']}: {asked['asked']} asked again{audit}, {minutes}")
         where = next((asked["export"][key] for key in ("folder", "skipped", "not_done") if key in asked["export"]), "")
         if where:

@@ -153,21 +153,22 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
     """
     files = {line.get("file") for line in lines}
     several = len(files) > 1
-    groups: dict[tuple[str, str], list[object]] = {}
+    groups: dict[tuple[str, str, str], list[object]] = {}
     for line in lines:
         place = f"{line['file']} " if several else ""
         what = f"{line['reason']}: {line.get('detail') or line.get('field') or 'the whole line'}"
-        groups.setdefault((place, what), []).append(line.get("clip") or line["line"])
+        word, number = _refused_item(line)
+        groups.setdefault((place, what, word), []).append(number)
     shown = list(groups.items())[:MOST_REFUSED]
     counts = refused if isinstance(refused, Mapping) else {}
     listed = Counter(line["reason"] for line in lines)
     counted = 0
-    for (place, what), numbers in shown:
+    for (place, what, word), numbers in shown:
         reason = what.partition(":")[0]
         more = counts.get(reason, 0) - listed[reason]
         count = len(numbers) + more if reason in ONE_DETAIL and not several and None not in files else len(numbers)
         counted += count
-        print(f"  {place}{_line_numbers(numbers, count, at_least=more > 0 and count == len(numbers))}: {what}")
+        print(f"  {place}{_line_numbers(word, numbers, count, at_least=more > 0 and count == len(numbers))}: {what}")
     left = len(lines) - sum(len(numbers) for _, numbers in shown)
     if left:
         print(f"  and {left} more; --json lists them")
@@ -178,9 +179,17 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
         print(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
 
 
-def _line_numbers(numbers: Sequence[object], count: int, *, at_least: bool) -> str:
-    """Return the first of the numbers, or of the names of files, with the count of all lines."""
-    word = "file" if isinstance(numbers[0], str) else "line"
+def _refused_item(line: Mapping[str, object]) -> tuple[str, object]:
+    """Return what was refused, a file, a line or an answer on a server, and its name."""
+    if line.get("clip"):
+        return "file", line["clip"]
+    if line.get("task_id"):
+        return "task", f"{line['task_id']} of {printable(str(line.get('annotator_id') or 'nobody known'))}"
+    return "line", line["line"]
+
+
+def _line_numbers(word: str, numbers: Sequence[object], count: int, *, at_least: bool) -> str:
+    """Return the first of the numbers or names with the count of all."""
     if count == 1 and not at_least:
         return f"{word} {numbers[0]}"
     first = ", ".join(str(number) for number in numbers[:MOST_NUMBERS])

@@ -30,6 +30,7 @@ from flows.runtime.settings_parts import (
     HasExport,
     HasHome,
     HasInventory,
+    HasNight,
     HasPeople,
     HasSampling,
     HasTaskFolder,
@@ -39,8 +40,10 @@ from flows.tasks import assignment
 from flows.tasks.task_status import OPEN, task_status
 
 
-class SettingsOfExport(HasHome, HasInventory, HasTaskFolder, HasExport, HasTasks, HasPeople, HasSampling, Protocol):
-    """The settings that an export reads; of `sampling` only the seed."""
+class SettingsOfExport(
+    HasHome, HasInventory, HasTaskFolder, HasExport, HasTasks, HasPeople, HasSampling, HasNight, Protocol
+):
+    """The settings that an export reads; of `sampling` only the seed, of `night` only the time zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,8 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
     if settings.people.people:
         _put_open_tasks(corpus, round_, [task for task in tasks if task.utterance_id not in leased_ids])
         due_days, seed = settings.export.due_days, settings.sampling.seed
-        given = assignment.assign_tasks(corpus, settings.people, due_days, seed, gold_for=round_)
+        zone = settings.night.time_zone
+        given = assignment.assign_tasks(corpus, settings.people, zone, due_days, seed, gold_for=round_)
         by_person, by_folder = distribute(corpus, settings)
         elsewhere = {f"{name}/{who}": count for (name, who), count in by_folder.items() if name != round_}
         return ExportReport(
@@ -175,7 +179,8 @@ def distribute(corpus: Corpus, settings: SettingsOfExport) -> tuple[dict[str, in
     """
     if not settings.people.people:
         return {}, {}
-    assignment.assign_tasks(corpus, settings.people, settings.export.due_days, settings.sampling.seed)
+    due_days, seed = settings.export.due_days, settings.sampling.seed
+    assignment.assign_tasks(corpus, settings.people, settings.night.time_zone, due_days, seed)
     now = task_status(corpus)
     counts = {person: len(task_ids) for person, task_ids in sorted(now.wanted.items())}
     if settings.export.backend != "files":

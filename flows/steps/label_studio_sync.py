@@ -7,10 +7,9 @@ So after a killed run, or when the server was down, the next call does what is m
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from annotation.assignment import PeopleSettings
 from annotation.files import Parsed, RefusedRow
@@ -21,12 +20,21 @@ from annotation.label_studio import (
     StudioPrediction,
     StudioTask,
     label_config,
-    read_studio,
-    revision_of,
     studio_task,
+)
+from annotation.label_studio_answers import (
+    FIRST_REVISION,
+    author_of,
+    can_be_sent,
+    marks_of,
+    read_studio,
+    results_of,
+    revision_of,
+    text_of,
 )
 from annotation.row_parsing import RowError
 from corpus import door
+from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.base import Ask, digest
@@ -43,74 +51,16 @@ from flows.steps.merge import asked_tasks, merge_rows
 from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
-from flows.tasks.task_status import ANYBODY, TaskStatus, task_status
-
-FIRST_STUDIO_REVISION: Final = 10**15
-"""Revisions of answers from Label Studio are times [us since 1970]; those of answers from files are far lower."""
+from flows.tasks.label_studio_tasks import ServerTask, annotators_there, project_titles, session, tasks_on_server
+from flows.tasks.task_status import TaskStatus, task_status
 
 HEADINGS: Final = {
     "lost_slot": "The words changed: mark the slots again",
     "missing_field": "Something is missing: a transcript needs an intent",
     "bad_span": "A slot does not fit the words: mark it again",
 }
-"""Heading of a task that is sent back to its annotator, by the reason for which the answer was refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTask:
-    """A task on the server.
-
-    Attributes:
-        number: id of the task on the server.
-        task_id: id of the task in earmark; "" where the task is not from earmark.
-        holder: annotator whose project has the task; `ANYBODY` where all share one project.
-        data: what annotators see.
-        annotations: raw answers, cancelled ones included.
-    """
-
-    number: int
-    task_id: str
-    holder: str
-    data: StudioData
-    annotations: list[StudioAnnotation]
-
-
-@contextmanager
-def session(settings: LabelStudioSettings) -> Iterator[StudioClient]:
-    """Open a session with the server until the block ends."""
-    client = StudioClient(settings)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def project_titles(title: str, people: PeopleSettings) -> dict[str, str]:
-    """Return the titles of earmark's projects by annotator; one shared project where the settings list nobody.
-
-    Args:
-        title: `label_studio.title` of the settings.
-        people: the annotators, each of whom has a project.
-    """
-    listed = [person.annotator_id for person in people.people]
-    return {annotator: f"{title}: {annotator}"[:50] for annotator in listed} if listed else {ANYBODY: title}
-
-
-def tasks_on_server(client: StudioClient, titles: Mapping[str, str]) -> list[ServerTask]:
-    """Return every task of earmark's projects on the server.
-
-    Args:
-        client: session with the server.
-        titles: see `project_titles`.
-    """
-    projects = client.projects()
-    found = []
-    for holder, title in titles.items():
-        for row in client.tasks(projects[title]) if title in projects else ():
-            data = row.get("data") or {}
-            answers = [each for each in row.get("annotations") or () if isinstance(each, dict)]
-            found.append(ServerTask(int(row["id"]), str(data.get("task_id", "")), holder, data, answers))
-    return found
+OTHER_HEADING: Final = "The answer could not be read: check it and submit it again"
+"""Headings of a task that is sent back to its annotator, by the reason for which the answer was refused."""
 
 
 # --- pull -------------------------------------------------------------------------------------------------------------
@@ -136,49 +86,67 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
 
     The revision of an answer is the time of its last change: the same annotation twice changes nothing, and an edit is
     a new revision. An annotation that was merged and then deleted on the server is retracted. A skipped task has no
-    answer, and stays for others.
+    answer, and stays for others. An answer that can't be read is refused alone, and its task is asked again.
     """
     titles = project_titles(studio.title, people)
     with session(studio) as client:
         rows = tasks_on_server(client, titles)
-        authors = _annotators(client, people)
+        authors = annotators_there(client, people)
     tasks = asked_tasks(corpus, names, people)
     annotations: list[Annotation] = []
-    refused: list[RefusedRow] = []
-    send_back: list[tuple[ServerTask, str]] = []
-    skipped = 0
+    faulty: list[_Faulty] = []
     for row in rows:
-        for answer in row.annotations:
-            if answer.get("was_cancelled"):
-                skipped += 1
-                continue
+        for answer in row.live:
             try:
-                annotations.append(read_studio(answer, row.data, _author(answer, authors), tasks))
+                annotations.append(read_studio(answer, row.data, author_of(answer, authors), tasks))
             except RowError as error:
-                refused.append(RefusedRow(row.number, error.reason, error.field, error.detail))
-                send_back += [(row, error.reason)] if error.reason in HEADINGS and len(row.annotations) == 1 else []
+                faulty.append(_Faulty(row, answer, _refused(row, answer, authors, error)))
     annotations += _retractions(corpus, rows, annotations)
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
-    refused_keys = sorted([str(row.line), row.reason] for row in refused)
+    refused = [each.refused for each in faulty]
+    refused_keys = sorted([str(each.line), each.reason, each.detail, each.annotator_id] for each in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people)
+    again = _to_ask_again(corpus, faulty, annotations)
     with session(studio) as client:
         projects = client.projects()
-        for row, reason in send_back:
-            _send_back(client, projects[titles[row.holder]], row, reason)
-    return PullReport(report, skipped, len(send_back))
+        for each in again:
+            _send_back(client, projects[titles[each.row.holder]], each)
+    return PullReport(report, sum(len(row.annotations) - len(row.live) for row in rows), len(again))
 
 
-def _annotators(client: StudioClient, people: PeopleSettings) -> dict[int, str]:
-    """Return the annotator id of each of the server's users, by user id; `ls-NUMBER` for unlisted users."""
-    logins = {(person.login or person.annotator_id).lower(): person.annotator_id for person in people.people}
-    return {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}
+@dataclass(frozen=True, slots=True)
+class _Faulty:
+    """An answer that can't be read, with its task on the server and why it was refused."""
+
+    row: ServerTask
+    answer: StudioAnnotation
+    refused: RefusedRow
 
 
-def _author(annotation: StudioAnnotation, names: dict[int, str]) -> str:
-    user = annotation.get("completed_by")
-    number = int(user.get("id", 0)) if isinstance(user, dict) else int(user or 0)
-    return names.get(number, f"ls-{number}")
+def _refused(row: ServerTask, answer: StudioAnnotation, authors: Mapping[int, str], error: RowError) -> RefusedRow:
+    try:
+        author = author_of(answer, authors)
+    except RowError:
+        author = ""
+    return RefusedRow(row.number, error.reason, error.field, error.detail, row.task_id, author)
+
+
+def _to_ask_again(corpus: Corpus, faulty: Sequence[_Faulty], annotations: Sequence[Annotation]) -> list[_Faulty]:
+    """Return the last faulty answer to each task on the server that has to be asked again.
+
+    A task whose clip may not be opened any more is not, and neither is one whose holder has another answer that counts:
+    the new task, without it, would retract it.
+    """
+    closed = _closed_tasks(corpus, [each.row for each in faulty])
+    answered = {(a.task_id, a.annotator_id) for a in annotations}
+    last = {each.row.number: each for each in faulty}
+    return [
+        each
+        for each in last.values()
+        if each.refused.reason != "closed_task" and each.row.task_id not in closed
+        if (each.row.task_id, each.row.holder) not in answered and can_be_sent(each.row.data)
+    ]
 
 
 def _retractions(corpus: Corpus, rows: list[ServerTask], annotations: list[Annotation]) -> list[Annotation]:
@@ -194,22 +162,35 @@ def _retractions(corpus: Corpus, rows: list[ServerTask], annotations: list[Annot
     return [
         Annotation(row.task_id, row.annotator_id, cast(Ask, row.ask), "help", revision=row.revision + 1)
         for row in stored
-        if row.revision >= FIRST_STUDIO_REVISION and row.verdict != "help"
+        if row.revision >= FIRST_REVISION and row.verdict != "help"
     ]
 
 
-def _send_back(client: StudioClient, project: int, row: ServerTask, reason: str) -> None:
+def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> None:
     """Replace the task on the server by a new one with the refused answer as draft and the fault as heading."""
-    (answer,) = row.annotations
-    results = [each for each in answer.get("result") or () if isinstance(each, dict)]
-    data: StudioData = {**row.data, "heading": HEADINGS[reason]}
+    reason, row = faulty.refused.reason, faulty.row
+    results = [dict(each) for each in results_of(faulty.answer)]
+    data: StudioData = {**row.data, "heading": HEADINGS.get(reason, OTHER_HEADING)}
     if reason == "lost_slot":  # the annotator marks the slots again, on the corrected transcript
-        typed = [each["value"]["text"] for each in results if each.get("from_name") == "transcript"]
-        data["asr_text"] = " ".join(" ".join(text) if isinstance(text, list) else str(text) for text in typed)
+        data["asr_text"] = " ".join(text_of(each, "text") for each in results if each.get("from_name") == "transcript")
         results = [each for each in results if each.get("from_name") != "slots"]
-    predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": results}]
-    client.send_tasks(project, [{"data": data, "predictions": predictions}])
+    shown = [each for each in results if _can_be_shown(each, data["asr_text"])]
+    predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": shown}]
+    try:
+        client.send_tasks(project, [{"data": data, "predictions": predictions}])
+    except Refused:  # the server reads drafts, too: without one the task can be asked again
+        client.send_tasks(project, [{"data": data}])
     client.delete_task(row.number)
+
+
+def _can_be_shown(row: Mapping[str, Any], asr_text: str) -> bool:
+    """Return whether the page can show a part of an answer again."""
+    if row.get("type") != "labels":
+        return can_be_sent(row) and row.get("type") in ("textarea", "choices") and isinstance(row.get("value"), dict)
+    try:
+        return can_be_sent(row) and bool(marks_of(row, asr_text))
+    except RowError:
+        return False
 
 
 # --- settle -----------------------------------------------------------------------------------------------------------
@@ -229,7 +210,7 @@ def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) 
     """
     now = task_status(corpus)
     with session(studio) as client:
-        rows, names = tasks_on_server(client, project_titles(studio.title, people)), _annotators(client, people)
+        rows, names = tasks_on_server(client, project_titles(studio.title, people)), annotators_there(client, people)
         merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)
         finished = [row for row in rows if row.task_id in closed or _is_finished(row, now, merged, names)]
         for row in finished:
@@ -254,17 +235,18 @@ def _closed_tasks(corpus: Corpus, rows: Sequence[ServerTask]) -> set[str]:
 
 def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
     """Return whether all answers to a task are merged or, without an answer, whether its holder may not do it now."""
-    answers = [answer for answer in row.annotations if not answer.get("was_cancelled")]
+    answers = row.live
     if not answers:
         return row.task_id not in now.wanted.get(row.holder, ())
-    return all((row.task_id, _author(answer, names), _revision(answer)) in merged for answer in answers)
+    return all(_key(row, answer, names) in merged for answer in answers)
 
 
-def _revision(answer: StudioAnnotation) -> int:
+def _key(row: ServerTask, answer: StudioAnnotation, names: Mapping[int, str]) -> tuple[str, str, int] | None:
+    """Return task, annotator and revision of an answer; None where it has none of these, so that it is not merged."""
     try:
-        return revision_of(str(answer.get("updated_at", "")))
+        return row.task_id, author_of(answer, names), revision_of(answer.get("updated_at"))
     except RowError:
-        return 0
+        return None
 
 
 # --- push -------------------------------------------------------------------------------------------------------------
@@ -317,7 +299,7 @@ def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
         existing = client.projects()
         projects = {holder: client.ensure_project(title, fields, existing) for holder, title in titles.items()}
         on_server, removed = _remove_finished(
-            corpus, client, tasks_on_server(client, titles), now, _annotators(client, settings.people)
+            corpus, client, tasks_on_server(client, titles), now, annotators_there(client, settings.people)
         )
         for holder, project in projects.items():
             of_holder = [task for task_id, task in built.items() if task_id in now.wanted.get(holder, ())]

@@ -226,7 +226,15 @@ def _refused_now(
 
 def _refused_lines(parsed: Parsed) -> tuple[RefusedAnswerLine, ...]:
     return tuple(
-        RefusedAnswerLine(row.line, row.reason, row.field, detail=row.detail or None) for row in parsed.refused
+        RefusedAnswerLine(
+            row.line,
+            row.reason,
+            row.field,
+            detail=row.detail or None,
+            task_id=row.task_id or None,
+            annotator_id=row.annotator_id or None,
+        )
+        for row in parsed.refused
     )
 
 

@@ -19,6 +19,8 @@ class RefusedAnswerLine(Result):
         field: name of the wrong field; "" where the whole line is wrong.
         file: name of the file; None where the report is of one file.
         detail: the fault and its remedy in one line; None where nothing more is known.
+        task_id: of an answer from Label Studio; None where a file was read.
+        annotator_id: of that answer; None where a file was read, and where the server names nobody.
     """
 
     line: int
@@ -26,6 +28,8 @@ class RefusedAnswerLine(Result):
     field: str
     file: str | None = None
     detail: str | None = None
+    task_id: str | None = None
+    annotator_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,8 @@ class MergeReport(Result):
     unlisted: Mapping[str, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document; a refused line is a list of its number, reason, field and, if there is one, detail."""
-        lines = [[row.line, row.reason, row.field, *([row.detail] if row.detail else [])] for row in self.refused_lines]
-        return {**Result.to_json(self), "refused_lines": lines}
+        """Return the document; a refused line is a list of its number, reason, field and what else is known of it."""
+        return {**Result.to_json(self), "refused_lines": [_as_list(row) for row in self.refused_lines]}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> MergeReport:
@@ -84,5 +87,13 @@ class MergeReport(Result):
         )
 
 
-def _refused_line(line: int, reason: str, field: str, detail: str | None = None) -> RefusedAnswerLine:
-    return RefusedAnswerLine(line, reason, field, detail=detail)
+def _as_list(row: RefusedAnswerLine) -> list[Any]:
+    more = [row.detail, row.task_id, row.annotator_id]
+    while more and more[-1] is None:
+        more.pop()
+    return [row.line, row.reason, row.field, *more]
+
+
+def _refused_line(line: int, reason: str, field: str, *more: str | None) -> RefusedAnswerLine:
+    detail, task_id, annotator_id = (*more, None, None, None)[:3]
+    return RefusedAnswerLine(line, reason, field, detail=detail, task_id=task_id, annotator_id=annotator_id)

@@ -20,14 +20,14 @@ from flows.nights.night import Night, night_of
 from flows.nights.sampling_frame import earliest_new, is_sampled, sampling_frame
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
-from flows.runtime.settings_parts import HasAnswers, HasInbox, HasIngest, HasSampling
+from flows.runtime.settings_parts import HasAnswers, HasInbox, HasIngest, HasPeople, HasSampling
 from flows.steps.ingest import failure, waiting_manifests
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
 from flows.steps.retrain_preview import RetrainPreview, preview
 from flows.tasks.answer_inbox import waiting_files
 
 
-class SettingsOfNightPreview(SettingsOfRetrainPlan, HasInbox, HasIngest, HasAnswers, HasSampling, Protocol):
+class SettingsOfNightPreview(SettingsOfRetrainPlan, HasInbox, HasIngest, HasAnswers, HasSampling, HasPeople, Protocol):
     """The settings that decide what a nightly run does."""
 
 
@@ -114,7 +114,7 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
         scoring_seconds=None if measured is None else round(measured * (unscored + waiting), 1),
         scoring_by=None if measured is None else by,
         sampled=sampled,
-        promotion=promotion_budget(settings.sampling, settings.promotion, asr.judged_on),
+        promotion=promotion_budget(settings.sampling, settings.people, settings.promotion, asr.judged_on),
     )
 
 

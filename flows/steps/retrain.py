@@ -281,7 +281,7 @@ def _facts(
     from training.tracking.facts import RunFacts
 
     with corpus.read() as conn:
-        newest, minutes = rounds.rounds(conn)[-1:], labels.annotator_minutes(conn)
+        newest, minutes = rounds.rounds(conn)[-1:], labels.minutes_so_far(conn)
     labelled = len(plan.snapshot.of("train"))
     return RunFacts(
         operation_id=plan.operation_id,
@@ -303,5 +303,5 @@ def _facts(
         seed=sampling.seed,
         flow_run_id=flow_run,
         labels=labelled,
-        annotator_minutes=minutes,
+        minutes_so_far=minutes,
     )

@@ -16,6 +16,7 @@ from corpus.storage.operations import result_of
 from corpus.tables import consent_use, labels, nights, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
+from flows.models.promotion_budget import answers_per_row
 from flows.nights.night import Night
 from flows.nights.night_list import nights_with_arrivals
 from flows.nights.sampling_frame import sampling_frame
@@ -28,7 +29,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasPeople, HasSampling, HasStopping
-from sampling.budget import AnswersPerRow, SamplingSettings
+from sampling.budget import SamplingSettings
 from sampling.stopping_rule import Outlook
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ class SampleReport(Result):
         pool: how many utterances could be chosen.
         scored: how many utterances were scored.
         chosen: how many utterances were chosen.
+        answers: how many answers they are asked for, all people together.
         fraction: share of the scored utterances that was chosen.
-        reasons, asks, minutes, notes: see `ChoiceSummary`.
+        reasons, asks, minutes_expected, notes: see `ChoiceSummary`.
         known, calibration, expected_errors, costs, cohorts, requests: what the choice learned from earlier answers, as
             figures and counts without centres, curves or embeddings. `calibration` by kind of error, `costs` by
             question.
@@ -70,10 +72,11 @@ class SampleReport(Result):
     pool: int = 0
     scored: int = 0
     chosen: int = 0
+    answers: int | None = None
     fraction: float = 0.0
     reasons: Mapping[str, int] | None = None
     asks: Mapping[str, int] | None = None
-    minutes: float | None = None
+    minutes_expected: float | None = None
     notes: Sequence[str] | None = None
     known: EvidenceCounts | None = None
     calibration: Mapping[str, Reliability] | None = None
@@ -89,6 +92,8 @@ class SampleReport(Result):
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> SampleReport:
         """Return the report of a document that `to_json` made."""
+        if "minutes" in document:  # as older versions stored it
+            document = {**document, "minutes_expected": document["minutes"]}
         given = {field.name: document[field.name] for field in fields(cls) if field.name in document}
         evidence = SampleEvidence.from_json(document)
         given |= {field.name: getattr(evidence, field.name) for field in fields(evidence)}
@@ -255,10 +260,11 @@ def _report(
         pool=summary.pool,
         scored=scored,
         chosen=summary.chosen,
+        answers=summary.answers,
         fraction=summary.fraction,
         reasons=summary.reasons,
         asks=summary.asks,
-        minutes=summary.minutes,
+        minutes_expected=summary.minutes_expected,
         notes=summary.notes,
         known=EvidenceCounts(evidence.labelled, evidence.scored, evidence.unseen),
         calibration=evidence.reliability,
@@ -331,7 +337,7 @@ def select(
             labels_so_far=sum(not row.judges for row in current),
             cost_model=evidence.costs,
             calibrators=evidence.calibrators,
-            answers=AnswersPerRow(people.answers_for("audit"), people.answers_for("uncertain")),
+            answers=answers_per_row(people),
         )
 
 
@@ -343,7 +349,7 @@ def track(tracking_settings: TrackingSettings, home: Path, night: str, report: S
     from training.tracking.runs import cycle_run, log_metrics
     from training.tracking.store import open_tracking
 
-    figures = {f"sample_{name}": getattr(report, name) for name in ("pool", "chosen", "fraction", "minutes")}
+    figures = {f"sample_{name}": getattr(report, name) for name in ("pool", "chosen", "fraction", "minutes_expected")}
     for kind, reliability in report.calibration.items():
         names = ("rows", "error_share", "ece_before", "ece_after", "nce", "auc_roc", "auc_pr")
         figures |= {f"sample_{kind}_{name}": getattr(reliability, name) for name in names}

@@ -44,7 +44,7 @@ class AskedAgain(Result):
         round: its name; "" where nothing was asked.
         asked: how many utterances are in it.
         audit: how many of these are audit rows, drawn at random.
-        minutes: expected time of annotators [min].
+        minutes_expected: time of annotators [min].
         left: how many labels that would be asked about were left out, by reason.
         export: what was exported; None where nothing was asked.
         utterances: ids of those in it, audit rows included.
@@ -53,7 +53,7 @@ class AskedAgain(Result):
     round: str
     asked: int
     audit: int
-    minutes: float
+    minutes_expected: float
     left: Mapping[str, int] = field(default_factory=dict)
     export: ExportReport | None = None
     utterances: tuple[str, ...] = ()

@@ -151,7 +151,7 @@ def _facts(corpus: Corpus, plan: SweepPlan, trial: Trial, flow_run: str) -> RunF
     from training.tracking.facts import RunFacts
 
     with corpus.read() as conn:
-        minutes = labels.annotator_minutes(conn)
+        minutes = labels.minutes_so_far(conn)
     pseudo = {"count": len(trial.pseudo.ids), "weight": trial.pseudo.weight}
     return RunFacts(
         operation_id=trial.operation_id,
@@ -165,5 +165,5 @@ def _facts(corpus: Corpus, plan: SweepPlan, trial: Trial, flow_run: str) -> RunF
         seed=seed_of(plan.kind, trial.finetune),
         flow_run_id=flow_run,
         labels=len(trial.snapshot.of("train")),
-        annotator_minutes=minutes,
+        minutes_so_far=minutes,
     )

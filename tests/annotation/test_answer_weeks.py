@@ -37,13 +37,15 @@ def test_a_week_begins_on_monday() -> None:
 
 def test_a_week_counts_its_answers_minutes_and_people_and_a_task_is_completed_by_its_last_answer() -> None:
     first, second = answers_by_week(ANSWERS, 8)
-    assert (first.monday, first.answers, first.minutes, first.people) == (date(2026, 11, 16), 1, 0.5, 1)
-    assert (second.monday, second.answers, second.minutes, second.people) == (date(2026, 11, 23), 3, 1.5, 1)
+    assert (first.monday, first.answers, first.minutes_spent, first.people) == (date(2026, 11, 16), 1, 0.5, 1)
+    assert (second.monday, second.answers, second.minutes_spent, second.people) == (date(2026, 11, 23), 3, 1.5, 1)
     assert (first.completed, second.completed) == (frozenset(), frozenset({"t1", "t2", "t3"}))
 
 
-def test_questions_and_other_reasons_are_no_audit_answers() -> None:
-    assert [week.audit for week in answers_by_week(ANSWERS, 8)] == [(("t1", False),), (("t1", True),)]
+def test_an_audit_row_counts_once_in_the_week_of_its_last_answer_that_is_no_question() -> None:
+    more = [Given("t5", "ann", on(22)), Given("t5", "bob", on(24), "help")]
+    found = [week.audit for week in answers_by_week([*ANSWERS, *more], 8)]
+    assert found == [frozenset({"t5"}), frozenset({"t1"})]
 
 
 def test_only_the_last_weeks_are_returned() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from annotation.assignment import Need, PeopleSettings, Person, assign, needs_of, rotate_gold, settled_tasks
+from annotation.assignment import Need, PeopleSettings, Person, assign, load_of, needs_of, rotate_gold, settled_tasks
 from corpus.tables.labels import LabelRow
 from corpus.tables.people import Assignment
 from corpus.tables.rounds import TaskRow
@@ -21,15 +24,15 @@ def needs(count: int, each: int = 1, **kw: object) -> list[Need]:
 
 
 def test_work_is_shared_evenly_and_nobody_hears_a_clip_twice() -> None:
-    plan = assign(needs(60, each=2), {}, 1.0, TEAM, seed=1)
+    plan = assign(needs(60, each=2), {}, TEAM, seed=1)
     assert Counter(who for _, who, _ in plan.given) == {"ann": 40, "bob": 40, "cid": 40}
     assert len({(task, who) for task, who, _ in plan.given}) == 120
     assert not plan.short
-    assert assign(needs(60, each=2), {}, 1.0, TEAM, seed=1) == plan
+    assert assign(needs(60, each=2), {}, TEAM, seed=1) == plan
 
 
 def test_who_answered_is_not_asked_again_and_what_is_missing_is_reported() -> None:
-    plan = assign(needs(1, each=3, barred=frozenset({"bob"})), {}, 1.0, TEAM, seed=1)
+    plan = assign(needs(1, each=3, barred=frozenset({"bob"})), {}, TEAM, seed=1)
     assert {who for _, who, _ in plan.given} == {"ann", "cid"}
     assert plan.short == ["t000"]
 
@@ -39,10 +42,45 @@ def test_locales_and_capacity_are_kept() -> None:
         people=(Person(annotator_id="ann", locales=("de-DE",)), Person(annotator_id="bob", hours=0.09)),
     )
     assert (team.capacity(team.people[0]), team.capacity(team.people[1])) == (600, 6)
-    plan = assign(needs(10), {"bob": 2}, 1.0, team, seed=1)
+    plan = assign(needs(10), {"bob": 2}, team, seed=1)
     assert plan.given == [(f"t{k:03d}", "bob", "first") for k in range(4)]
     assert plan.short == [f"t{k:03d}" for k in range(4, 10)]
     assert team.clips_by_locale(["de-DE", "en-GB"]) == {"de-DE": 606, "en-GB": 6}
+
+
+def test_a_day_of_work_is_given_and_not_a_fortnight() -> None:
+    team = PeopleSettings(people=(Person(annotator_id="ann"),), clips_per_shift=10)
+    assert len(assign(needs(300), {}, team, seed=1).given) == 10
+    assert len(assign(needs(300), {}, team, seed=1, kept=0.05).given) == 9  # one clip is left for a control task
+
+
+@given(
+    shift=st.integers(1, 12),
+    hours=st.sampled_from([0.5, 4.0, 9.0]),
+    each=st.integers(1, 3),
+    runs=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.booleans()), min_size=1, max_size=8),
+)
+@settings(max_examples=60, deadline=None)
+def test_nobody_gets_more_than_a_day_of_work_on_any_day(
+    shift: int, hours: float, each: int, runs: list[tuple[int, int, bool]]
+) -> None:
+    """Each run brings new tasks, then some answers; between two runs a day may begin."""
+    people = [Person(annotator_id="ann"), Person(annotator_id="bob", hours=hours), Person(annotator_id="cid")]
+    team = PeopleSettings(people=tuple(people), clips_per_shift=shift)
+    day, held, number = NOW, [], 0
+    for new, answers, next_day in runs:
+        day += timedelta(days=int(next_day))
+        tasks = [Need(f"t{k:03d}", "en-GB", each, "first") for k in range(number, number + new)]
+        number += new
+        plan = assign(tasks, load_of(held, day), team, seed=1)
+        held += [Assignment(t, t, who, "first", day, False, day) for t, who, _ in plan.given]
+        for person in people:
+            name, most = person.annotator_id, team.day_of(person)
+            assert sum(a.annotator_id == name and a.waits for a in held) <= most
+            assert sum(a.annotator_id == name and a.at >= day for a in held) <= most
+        waiting = [k for k, a in enumerate(held) if a.waits][:answers]
+        for k in waiting:
+            held[k] = replace(held[k], answered=True, until=None)
 
 
 def test_a_person_s_locales_are_canonical_and_what_is_no_tag_is_named() -> None:
@@ -71,11 +109,14 @@ def test_the_settings_refuse_doubles_and_names_that_are_no_folder() -> None:
 def test_gold_rotates_and_is_never_a_clip_that_the_person_knows() -> None:
     settled = {f"g{k}": {"ann"} if k % 2 else {"bob", "cid"} for k in range(40)}
     locales = dict.fromkeys(settled, "en-GB")
-    turns = [rotate_gold(settled, locales, {"ann": 100, "bob": 100}, turn, TEAM, seed=1) for turn in ("r1", "r2")]
-    for given in turns:
-        assert Counter(who for _, who, _ in given) in ({"ann": 5, "bob": 5}, {"ann": 5, "bob": 4}, {"ann": 4, "bob": 5})
-        assert all(who not in settled[task] for task, who, _ in given)
+    load = {"ann": 100, "bob": 100}
+    turns = [rotate_gold(settled, locales, load, {"ann": 9, "bob": 9}, turn, TEAM, seed=1) for turn in ("r1", "r2")]
+    for gold in turns:
+        assert Counter(who for _, who, _ in gold) in ({"ann": 5, "bob": 5}, {"ann": 5, "bob": 4}, {"ann": 4, "bob": 5})
+        assert all(who not in settled[task] for task, who, _ in gold)
     assert {task for task, _, _ in turns[0]} != {task for task, _, _ in turns[1]}
+    full = rotate_gold(settled, locales, load, {"ann": 2, "bob": -1}, "r1", TEAM, seed=1)
+    assert [who for _, who, _ in full] == ["ann", "ann"]
 
 
 def task(number: int, reason: str = "uncertain", state: str = "open") -> TaskRow:

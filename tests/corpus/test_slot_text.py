@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from corpus.slot_text import find_value, slot_title, split_slots
+from corpus.slot_text import find_value, slot_title, split_slots, whole_words
 from corpus.text import normalise, place_in_original
 
 WORDS = ("light", "kitchen", "don't", "café", "हिन्दी", "7:30", "Straße,", "½", "THE", "the", "\ufdfa")
@@ -158,3 +158,32 @@ def test_what_is_written_as_text_is_read_again(slots: list[tuple[str, str]]) -> 
     assume(all(name.strip() and value.strip() for name, value in slots))
     text = "; ".join(f"{name}={value}" for name, value in slots)
     assert split_slots(text) == [(name.strip(), value.strip()) for name, value in slots]
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "whole"),
+    [
+        ("the kitchen light", "kit", "kitchen"),
+        ("the kitchen light", "chen li", "kitchen light"),
+        ("the kitchen's light", "kitchen", "kitchen"),
+        ("the kitchen's light", "itchen'", "kitchen's"),
+        ("l'eau", "eau", "eau"),
+        ("\u53f0\u6240\u306e\u96fb\u6c17", "\u53f0\u6240", "\u53f0\u6240"),  # written without spaces
+        ("\u0e2b\u0e49\u0e2d\u0e07", "\u0e2b", "\u0e2b\u0e49"),  # a mark belongs to its letter
+    ],
+)
+def test_a_part_of_a_word_means_the_word(text: str, part: str, whole: str) -> None:
+    start, end = whole_words(text, text.index(part), text.index(part) + len(part))
+    assert text[start:end] == whole
+
+
+@given(texts, st.data())
+def test_whole_words_hold_what_was_given_and_stay_as_they_are(text: str, data: st.DataObject) -> None:
+    normal = normalise(text)
+    inside = [k for k, char in enumerate(normal) if char != " "]
+    start, last = sorted((data.draw(st.sampled_from(inside)), data.draw(st.sampled_from(inside))))
+    found = whole_words(normal, start, last + 1)
+    assert found[0] <= start
+    assert found[1] > last
+    assert whole_words(normal, *found) == found
+    assert find_value(normal[slice(*found)], normal) if normal.count(normal[slice(*found)]) == 1 else True

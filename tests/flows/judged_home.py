@@ -48,7 +48,7 @@ def home_of(home: Path, *, judged: bool = True) -> Corpus:
             utterances.refuse_lines(conn, first, {41: "no_consent", 42: "no_consent", 43: "bad_row"})
             ingest_batches.put(conn, first, 43, 40)
         score(corpus, ids[:38], f"score/{number}")
-        _label(corpus, night, ids[:20])
+        label_night(corpus, night, ids[:20])
         audit += ids[:AUDIT]
         learned = learned or ids[AUDIT]
         if judged:
@@ -72,7 +72,7 @@ def report_of(version: str, ids: Sequence[str], set_id: str, speaker: str = "spe
     )  # fmt: skip
 
 
-def _label(corpus: Corpus, night: str, ids: Sequence[str]) -> None:
+def label_night(corpus: Corpus, night: str, ids: Sequence[str]) -> None:
     """Choose, ask and answer: two tasks stay open, one answer is an accidental activation, the others are labels."""
     reasons = ["audit"] * AUDIT + ["uncertain"] * (len(ids) - AUDIT)
     chances = [0.5 if reason == "audit" else 1.0 for reason in reasons]

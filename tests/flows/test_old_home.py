@@ -146,8 +146,10 @@ def judged_by_another_form(document: dict[str, Any]) -> dict[str, Any]:
 
     That is the name of the normal form, speeds, and the WER with numbers alike. Unknown minutes were 0.
     """
+    names = ("minutes_on_labels", "annotator_minutes")  # the second is that code's
     costs = [
-        without(cost, "speed") | {"annotator_minutes": cost["annotator_minutes"] or None} for cost in document["cost"]
+        without(cost, "speed", *names) | {"minutes": next(cost[name] for name in names if name in cost) or None}
+        for cost in document["cost"]
     ]
     figures = [row for row in document["figures"] if row["figure"] != "wer_numbers"]
     return without(document, "page", "normaliser", "numbers") | {"cost": costs, "figures": figures}

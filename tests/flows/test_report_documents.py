@@ -39,9 +39,11 @@ def test_a_version_without_pseudo_labels_has_an_empty_mapping_of_them():
 
 
 def test_the_cost_of_a_point_is_the_minutes_alone_where_nothing_was_judged():
-    assert PointCost(8.6).to_json() == {"minutes": 8.6}
-    judged = PointCost(8.6, 0.5, 0.5, None).to_json()
-    assert judged == {"minutes": 8.6, "wer_base": 0.5, "wer_champion": 0.5, "minutes_a_point": None}
+    assert PointCost(8.6).to_json() == {"minutes_so_far": 8.6}
+    assert PointCost(8.6, not_judged="why").to_json() == {"minutes_so_far": 8.6, "not_judged": "why"}
+    judged = PointCost(8.6, 0.5, 0.5, None, 3, "set").to_json()
+    figures = {"wer_base": 0.5, "wer_champion": 0.5, "minutes_a_point": None, "rows": 3, "eval_set_id": "set"}
+    assert judged == {"minutes_so_far": 8.6, **figures}
 
 
 @pytest.mark.parametrize(("kind", "key"), [("asr", "wer"), ("intent", "accuracy")])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.budget import SamplingSettings, nights_to_audit_rows, plan_budget
+from sampling.budget import AnswersPerRow, SamplingSettings, nights_to_audit_rows, plan_budget
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,13 @@ def test_an_audit_share_is_rounded_up():
         audit_costs=np.ones(11),
     )
     assert budget.audit == 2
+
+
+def test_answers_by_two_take_more_nights():
+    settings = SamplingSettings(clips=60)
+    # 60 answers are 40 clips, of which 20 are audit rows with two answers each
+    assert nights_to_audit_rows(settings, 100, 0, AnswersPerRow(audit=2, other=1)) == 5
+    assert nights_to_audit_rows(SamplingSettings(clips=1), 100, 0, AnswersPerRow(audit=2, other=1)) is None
 
 
 def test_without_an_audit_share_no_number_of_nights_is_enough():

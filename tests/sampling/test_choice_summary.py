@@ -40,7 +40,7 @@ def test_the_summary_counts_what_was_chosen(pool: Pool, choice: Choice) -> None:
     assert (found.pool, found.chosen, found.fraction) == (200, len(selection), len(selection) / 400)
     assert sum(found.reasons.values()) == sum(found.asks.values()) == len(selection)
     assert found.reasons == Counter(selection.reasons.tolist())
-    assert found.minutes == pytest.approx(selection.costs.sum() / 60, abs=0.006)
+    assert found.minutes_expected == pytest.approx(selection.costs.sum() / 60, abs=0.006)
     assert summarise(choice, pool, scored=0).fraction == 0.0
 
 

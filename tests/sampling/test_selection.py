@@ -474,6 +474,41 @@ def test_the_minutes_bound_every_answer_that_is_asked_for(
     assert choice.seconds <= minutes * 60 + 1e-6
 
 
+@given(
+    n=st.integers(20, 120),
+    seed=st.integers(0, 99),
+    clips=st.integers(3, 60),
+    audit=st.integers(1, 3),
+    other=st.integers(1, 3),
+    share=st.floats(0.0, 1.0),
+    asked_before=st.integers(0, 200),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_clips_bound_every_answer_that_is_asked_for(
+    n: int, seed: int, clips: int, audit: int, other: int, share: float, asked_before: int
+):
+    pool = pool_of(n, seed=seed)
+    made = SamplingSettings(clips=clips, floor=n, audit_share=share, audit_share_while_few=share)
+    answers = AnswersPerRow(audit=audit, other=other)
+    choice = choose_explained(
+        pool, made, round="r1", audit_rows_so_far=asked_before, labels_so_far=100, answers=answers
+    )
+    drawn = choice.selection.reasons == "audit"
+    assert choice.answers == np.where(drawn, audit, other).sum() <= clips
+    if (audit, other) == (1, 1):
+        assert choice.budget.clips == min(clips, n)
+
+
+def test_twenty_clips_are_twenty_answers_of_people():
+    pool = pool_of(400, seed=1, speakers=200, skew=0.1)
+    answers = AnswersPerRow(audit=2, other=1)
+    choice = choose_explained(pool, SamplingSettings(clips=20), round="r1", labels_so_far=100, answers=answers)
+    audit = int((choice.selection.reasons == "audit").sum())
+    assert (len(choice.selection), audit, choice.answers) == (13, 7, 20)
+    with pytest.raises(SettingsError, match="clips 2 allows no clip, as 3 people answer each"):
+        choose_explained(pool, SamplingSettings(clips=2), round="r1", answers=AnswersPerRow(audit=3, other=3))
+
+
 def test_answers_by_two_leave_half_of_the_planned_rows_to_learn_from():
     pool = pool_of(150, seed=1, speakers=60, skew=0.1)
     made = SamplingSettings(minutes=12, clips=40)

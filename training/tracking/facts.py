@@ -36,8 +36,8 @@ class RunFacts:
         snapshot_id, eval_set_id: SHA-256 of the training snapshot and of the evaluation set.
         base, parent: digest of the base's weights; version of the champion.
         round, strategy, seed, flow_run_id: where the labels come from, and the flow run.
-        labels, annotator_minutes: number of labels in the snapshot, and what they cost; None for a run that learns
-            from none.
+        labels: number of labels in the snapshot; None for a run that learns from none.
+        minutes_so_far: of annotators, for all answers; None for a run that learns from none.
     """
 
     operation_id: str
@@ -54,7 +54,7 @@ class RunFacts:
     seed: int = 0
     flow_run_id: str = ""
     labels: int | None = None
-    annotator_minutes: float | None = None
+    minutes_so_far: float | None = None
 
     def __post_init__(self) -> None:
         check_operation_id(self.operation_id)

@@ -137,7 +137,7 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
         judged = (facts.eval_set_id, "evaluation")
         _log_inputs(tracking, run_id, {"snapshot": (facts.snapshot_id, "training"), "evaluation-set": judged})
         tracking.client.log_dict(run_id, plain_json(facts.config), "config.json")
-    counts = {"labels": facts.labels, "labels_minutes": facts.annotator_minutes}
+    counts = {"labels": facts.labels, "minutes_so_far": facts.minutes_so_far}
     log_metrics(tracking, run_id, {name: float(count) for name, count in counts.items() if count is not None})
     return str(run_id)
 

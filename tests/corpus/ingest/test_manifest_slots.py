@@ -161,6 +161,22 @@ def test_intents_and_names_of_slots_are_stored_clean_and_locales_canonical() -> 
         assert bad.detail.startswith("field intent: is empty; give a string")
 
 
+@pytest.mark.parametrize("place", [(24, 27), (26, 31), (23, 32)])
+@pytest.mark.parametrize("value", [None, "kitchen"])
+def test_offsets_on_a_part_of_a_word_mean_the_word(place: tuple[int, int], value: str | None) -> None:
+    slot = {"name": "room", "start": place[0], "end": place[1]} | ({"value": value} if value else {})
+    row = parse(1, ROW | {"text": TEXT, "slots": [slot]})
+    assert isinstance(row, ManifestRow)
+    assert row.slots == PLACED[1:]
+
+
+def test_two_parts_of_one_word_are_no_two_slots() -> None:
+    slots = [{"name": "room", "start": 24, "end": 27}, {"name": "device", "start": 27, "end": 31}]
+    row = parse(1, ROW | {"text": TEXT, "slots": slots})
+    assert isinstance(row, BadRow)
+    assert "overlaps slot 1" in row.detail
+
+
 words = st.lists(st.sampled_from(["Go", "to,", "the", "café", "7:30", "don't", "ＢＡＤ", "½"]), min_size=1, max_size=12)
 
 

@@ -207,4 +207,4 @@ def test_a_stored_time_that_is_longer_than_a_day_counts_as_not_measured(corpus: 
         merge(corpus, [replace(answer(task), lead_time=seconds)], f"merge/{task}")
     with corpus.read() as conn:
         assert sorted(row.lead_time for row in annotations_table.latest_answers(conn)) == [0.0, 30.0, 86_400.0]
-        assert labels.annotator_minutes(conn) == 1440.5
+        assert labels.minutes_so_far(conn) == 1440.5

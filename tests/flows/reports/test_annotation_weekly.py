@@ -13,16 +13,23 @@ import pytest
 import sqlalchemy as sa
 
 from annotation.files import TASK_FILE, read_tasks
-from corpus.records.annotations import AnnotationTask
+from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.inventory import plain_inventory
+from corpus.records.models import ModelVersion
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import reports, rounds
+from corpus.tables import annotations, labels, reports, rounds
+from corpus.tables import models as store
+from flows.models.audit_rows import audit_rows
+from flows.models.eval_set import set_that_judges
+from flows.models.traffic_rates import rates_of_traffic
 from flows.reports.annotation_weekly import cost_of_a_point, weeks
-from flows.reports.annotation_weekly_page import write_report
+from flows.reports.annotation_weekly_page import WeeklyReport, write_report
+from flows.reports.compare import compare_versions
 from flows.reports.queue_table import show_queues
 from flows.tasks.queues import QueueReport, queues
-from tests.flows.judged_home import home_of
+from tests.corpus.stored import NOON, arrive, score
+from tests.flows.judged_home import home_of, label_night, report_of, settings_at
 from tests.flows.small_round import World, answer, round_of
 
 TEAM = "people.people=" + json.dumps(
@@ -40,6 +47,12 @@ def world(tmp_path: Path) -> Iterator[World]:
 def tasks_of(world: World, annotator_id: str) -> list[AnnotationTask]:
     file = world.folder / annotator_id / TASK_FILE
     return read_tasks(file) if file.exists() else []
+
+
+def weekly(world: World, folder: Path, count: int) -> WeeklyReport:
+    settings = world.settings
+    names, how, gate = settings.inventory, settings.score.transcribe, settings.promotion
+    return write_report(world.corpus, names, how, gate, folder, count)
 
 
 def queues_of(world: World) -> QueueReport:
@@ -76,7 +89,7 @@ def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
                 texts = {"transcript": f"secretword {annotator_id}", "intent": "other"} if verdict == "labelled" else {}
                 world.merge(answer(task, annotator_id, verdict, lead_time=30.0, **texts))
         world.after(0.4 if week else 1)
-    found = write_report(world.corpus, world.settings.inventory, tmp_path / "report", 8)
+    found = weekly(world, tmp_path / "report", 8)
     assert sum(row.answers for row in found.weeks) == len(
         {(r.annotator, k) for r in found.people for k in range(r.answers)}
     )
@@ -90,42 +103,65 @@ def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
 
 
 def test_the_page_of_a_home_without_answers_reports_that_there_are_none(world: World, tmp_path: Path):
-    assert write_report(world.corpus, world.settings.inventory, tmp_path / "report", 8).weeks == ()
+    assert weekly(world, tmp_path / "report", 8).weeks == ()
     assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()
 
 
-def test_the_wer_of_a_point_is_that_of_the_traffic(tmp_path: Path):
-    corpus = home_of(tmp_path)
-    with corpus.read() as conn:
-        before = reports.report(conn, "asr", "1", "set-2")
-    assert before is not None
-    few, many = str(before.utterance_ids[0]), before.utterance_ids[1:].tolist()
-    errors = np.where(before.utterance_ids == few, before.words, 0)
+def test_the_wer_of_a_point_is_that_of_compare_also_after_later_audit_rows(tmp_path: Path):
+    """The rows have unequal chances, some came after the last decision, and the reports of the models are stored."""
+    corpus, settings = home_of(tmp_path), settings_at(tmp_path)
+    how, gate = settings.score.transcribe, settings.promotion
+    ids = arrive(corpus, 40, start=400, speakers=60, arrived_at=NOON + timedelta(days=4), operation_id="ingest/later")
+    score(corpus, ids[:38], "score/later")
+    label_night(corpus, "2026-03-06", ids[:20])
     drawn = schema.selections.c.utterance_id
     with writing(corpus.records) as conn:
-        conn.execute(sa.update(schema.selections).where(drawn == few).values(inclusion_prob=0.1))
-        conn.execute(sa.update(schema.selections).where(drawn.in_(many)).values(inclusion_prob=1.0))
-        for table in (schema.report_rows, schema.reports):
-            conn.execute(sa.delete(table).where(table.c.version == "1", table.c.eval_set_id == "set-2"))
-        reports.put_report(conn, replace(before, errors=errors))
-    found = cost_of_a_point(corpus)
-    assert found.wer_base == pytest.approx(10 / (10 + len(many)), abs=1e-4)  # 1 of 30 rows, which stands for 10
-    assert found.wer_champion == pytest.approx(0.3)
+        conn.execute(sa.update(schema.selections).where(drawn.in_(ids)).values(inclusion_prob=0.1))
+        store.put_version(conn, ModelVersion("intent", "1", "run", "", "base", "", "somewhere"))
+        store.move_alias(conn, "intent", "champion", None, "1")
+    audit = set_that_judges(corpus, gate, "asr", how.window)
+    assert len(audit.labels) == 40
+    with writing(corpus.records) as conn:
+        for version in ("1", "3"):
+            found = report_of(version, list(audit.labels), audit.eval_set_id)
+            late = np.isin(found.utterance_ids, ids)
+            errors = np.where(late, found.words - found.errors, found.errors)
+            reports.put_report(conn, replace(found, errors=errors, beside="1"))
+    cost = cost_of_a_point(corpus, how, gate)
+    compared = compare_versions(corpus, settings, "asr/base", "asr/3").document
+    assert [cost.wer_base, cost.wer_champion] == [pytest.approx(rate.value, abs=1e-4) for rate in compared.rates]
+    assert (cost.rows, cost.eval_set_id) == (compared.difference.n, compared.eval_set_id)
+    assert cost.wer_champion == pytest.approx((30 * 2 * 3 + 10 * 10 * 7) / (30 * 2 + 10 * 10) / 10, abs=1e-4)
     corpus.close()
 
 
-def test_accidental_activations_have_an_interval_over_speakers(tmp_path: Path):
+def test_a_model_that_is_gone_leaves_the_minutes_and_says_why(tmp_path: Path):
+    corpus, settings = home_of(tmp_path), settings_at(tmp_path)
+    found = cost_of_a_point(corpus, settings.score.transcribe, settings.promotion)
+    assert found.wer_base is None
+    assert found.not_judged
+    assert found.minutes_so_far > 0
+    corpus.close()
+
+
+def test_accidental_activations_have_an_interval_over_speakers_and_each_row_counts_once(tmp_path: Path):
     corpus = home_of(tmp_path)
     with writing(corpus.records) as conn:
-        first = conn.execute(sa.select(schema.answers.c.task_id).order_by(schema.answers.c.task_id)).scalars()
-        audit = {row.task_id for row in rounds.tasks(conn) if row.reason == "audit"}
-        chosen = [task_id for task_id in first if task_id in audit][:4]
+        audit = {row.task_id: row.utterance_id for row in rounds.tasks(conn) if row.reason == "audit"}
+        answered = conn.execute(sa.select(schema.answers.c.task_id).order_by(schema.answers.c.task_id)).scalars().all()
+        chosen = [task_id for task_id in answered if task_id in audit][:4]
         conn.execute(sa.update(schema.answers).where(schema.answers.c.task_id.in_(chosen)).values(verdict="accidental"))
+        labels.withdraw(conn, [audit[task_id] for task_id in chosen])
+    again = [Annotation(task_id, "bob", "transcribe", "accidental") for task_id in chosen[:2]]
+    with corpus.operation("merge/again", "merge") as op:
+        annotations.put_annotations(corpus, op, again)  # a second answer that says the same
     (week,) = weeks(corpus, 8, plain_inventory((), ()))
     assert week.accidental is not None
     assert (week.accidental.n, week.accidental.value) == (30, pytest.approx(4 / 30))
     assert week.accidental.speakers > 1
     assert week.accidental.low < 0.13 < week.accidental.high
+    rows = audit_rows(corpus, settings_at(tmp_path).night, None, None)
+    assert rates_of_traffic(rows, {}, {}).rates["accidental"] == week.accidental  # that of `earmark estimate`
     corpus.close()
 
 
@@ -137,7 +173,7 @@ def test_a_proposed_name_agrees_with_itself_alone_before_and_after_it_is_adopted
     with round_of(tmp_path / "home", 2, *names) as world:
         world.export()
         world.merge(*(answer(world.tasks()[0], who, **texts) for who, texts in said.items()))
-        found = write_report(world.corpus, world.settings.inventory, tmp_path / "report", 8)
+        found = weekly(world, tmp_path / "report", 8)
     assert {row.annotator: (row.compared, row.same_intent) for row in found.people} == {
         "ann": (2, 0.0),
         "bob": (2, 0.5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.reports.annotation_weekly_page import write_report
+from tests.flows.reports.test_annotation_weekly import weekly
 from tests.flows.small_round import answer, round_of
 
 EVIL = '"><img src=x onerror=alert(1)>[a](b)|`x`'
@@ -14,7 +14,7 @@ def test_the_name_of_an_annotator_is_neither_html_nor_a_cell_nor_a_link(tmp_path
     with round_of(tmp_path / "home", 4) as world:
         world.export()
         world.merge(*(answer(task, EVIL, intent="play_music") for task in world.tasks()))
-        report = write_report(world.corpus, world.settings.inventory, tmp_path / "out", 4)
+        report = weekly(world, tmp_path / "out", 4)
     assert [row.annotator for row in report.people] == [EVIL]
     text = (tmp_path / "out" / "report.md").read_text()
     lines = text.partition("## By annotator")[2].strip().splitlines()

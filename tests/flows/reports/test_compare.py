@@ -65,7 +65,7 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     }
     assert sum(row["rows"] for row in report["slices"] if row["dimension"] == "speaker") == len(compared.reports[0])
     assert [each["labels"] > 0 for each in report["cost"]] == [False, True]
-    assert report["cost"][1]["annotator_minutes"] > 0
+    assert report["cost"][1]["minutes_on_labels"] > 0
     assert report["cost"][1]["training_seconds"] > 0
     assert all(each["speed"]["latency_p50"]["value"] > 0 for each in report["cost"])
 

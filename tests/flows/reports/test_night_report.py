@@ -107,10 +107,10 @@ def test_models_have_their_rates_over_the_nights(report: NightReport) -> None:
 
 
 def test_minutes_and_the_choice_are_those_of_the_rounds(report: NightReport) -> None:
-    assert [(row.night, row.answers, row.minutes, row.so_far) for row in report.minutes] == [
+    assert [(row.night, row.answers, row.minutes_spent, row.minutes_so_far) for row in report.minutes] == [
         (NIGHTS[0], 18, 18.0, 18.0), (NIGHTS[1], 18, 18.0, 36.0), (NIGHTS[2], 18, 18.0, 54.0),
     ]  # fmt: skip
-    assert [(row.reason, row.chosen, row.minutes) for row in report.choice] == [
+    assert [(row.reason, row.chosen, row.minutes_expected) for row in report.choice] == [
         ("audit", 10, 5.0),
         ("uncertain", 10, 5.0),
     ]

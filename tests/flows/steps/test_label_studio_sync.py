@@ -29,6 +29,7 @@ from flows.steps.export import distribute
 from flows.steps.suspects import ask_again
 from flows.tasks.clip_server import clip_server
 from flows.tasks.label_studio_client import StudioClient
+from flows.tasks.label_studio_tasks import ServerTask, project_titles, tasks_on_server
 from tests.flows.small_round import ROUND, World, round_of
 from tests.label_studio import PASSWORD, TOKEN, USER, Line, label_studio
 
@@ -66,16 +67,14 @@ class Studio:
     def settle(self) -> studio.SettleReport:
         return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
 
-    def there(self) -> list[studio.ServerTask]:
-        return studio.tasks_on_server(self.client, self.titles)
+    def there(self) -> list[ServerTask]:
+        return tasks_on_server(self.client, self.titles)
 
     @property
     def titles(self) -> dict[str, str]:
-        return studio.project_titles(self.settings.label_studio.title, self.settings.people)
+        return project_titles(self.settings.label_studio.title, self.settings.people)
 
-    def answer(
-        self, row: studio.ServerTask, transcript: str = "play some jazz", intent: str = "other", **extra: Any
-    ) -> int:
+    def answer(self, row: ServerTask, transcript: str = "play some jazz", intent: str = "other", **extra: Any) -> int:
         result = [area("transcript", transcript), choice("intent", intent), *extra.get("more", ())]
         sent = {"result": extra.get("result", result), "lead_time": 4.5, "was_cancelled": extra.get("skipped", False)}
         return int(self.client.call("POST", f"/api/tasks/{row.number}/annotations/", json=sent)["id"])

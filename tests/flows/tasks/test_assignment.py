@@ -155,6 +155,18 @@ def test_settled_clips_come_again_as_gold_for_somebody_who_does_not_know_them(do
         assert (doubled.folder / each.annotator_id / f"{each.task_id}.wav").exists()
 
 
+def test_nobody_has_more_than_a_day_of_work_however_often_tasks_are_given(tmp_path: Path):
+    with round_of(tmp_path / "home", 9, TEAM, "people.clips_per_shift=2", "export.due_days=14") as world:
+        for _ in range(3):  # nine clips, six of which people are free for today
+            assert world.export().people == dict.fromkeys(TEAM_IDS, 2)
+        done = [(task, who) for who in TEAM_IDS for task in tasks_of(world, who)]
+        world.merge(*(answer(task, who) for task, who in done))
+        assert holders(world) == {}, "the day's work is done, and more was given on the same day"
+        assert world.export().given == {"nobody_free": 3}
+        world.after(1)
+        assert sum(world.export().people.values()) == 3
+
+
 def test_an_export_names_the_folders_of_other_rounds_in_which_a_persons_tasks_lie(world: World):
     first = world.export()
     assert (first.elsewhere, first.folder) == (None, str(world.folder))

@@ -1,0 +1,87 @@
+"""Earmark's tasks on a Label Studio server, with the raw answers to them, and who the server's users are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from annotation.assignment import PeopleSettings
+from annotation.label_studio import StudioAnnotation, StudioData
+from flows.runtime.settings import LabelStudioSettings
+from flows.tasks.label_studio_client import StudioClient
+from flows.tasks.task_status import ANYBODY
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTask:
+    """A task on the server.
+
+    Attributes:
+        number: id of the task on the server.
+        task_id: id of the task in earmark; "" where the task is not from earmark.
+        holder: annotator whose project has the task; `ANYBODY` where all share one project.
+        data: what annotators see.
+        annotations: raw answers, cancelled ones included.
+    """
+
+    number: int
+    task_id: str
+    holder: str
+    data: StudioData
+    annotations: list[StudioAnnotation]
+
+    @property
+    def live(self) -> list[StudioAnnotation]:
+        """Return the answers that are not cancelled."""
+        return [answer for answer in self.annotations if not answer.get("was_cancelled")]
+
+
+@contextmanager
+def session(settings: LabelStudioSettings) -> Iterator[StudioClient]:
+    """Open a session with the server until the block ends."""
+    client = StudioClient(settings)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def project_titles(title: str, people: PeopleSettings) -> dict[str, str]:
+    """Return the titles of earmark's projects by annotator; one shared project where the settings list nobody.
+
+    Args:
+        title: `label_studio.title` of the settings.
+        people: the annotators, each of whom has a project.
+    """
+    listed = [person.annotator_id for person in people.people]
+    return {annotator: f"{title}: {annotator}"[:50] for annotator in listed} if listed else {ANYBODY: title}
+
+
+def tasks_on_server(client: StudioClient, titles: Mapping[str, str]) -> list[ServerTask]:
+    """Return every task of earmark's projects on the server.
+
+    Args:
+        client: session with the server.
+        titles: see `project_titles`.
+    """
+    projects = client.projects()
+    found = []
+    for holder, title in titles.items():
+        for row in client.tasks(projects[title]) if title in projects else ():
+            given, answers = row.get("data"), row.get("annotations")
+            data: StudioData = given if isinstance(given, dict) else {}
+            listed = [each for each in answers or () if isinstance(each, dict)]
+            found.append(ServerTask(int(row["id"]), str(data.get("task_id", "")), holder, data, listed))
+    return found
+
+
+def annotators_there(client: StudioClient, people: PeopleSettings) -> dict[int, str]:
+    """Return the annotator id of each of the server's users, by user id; `ls-NUMBER` for unlisted users.
+
+    Args:
+        client: session with the server.
+        people: the annotators.
+    """
+    logins = {(person.login or person.annotator_id).lower(): person.annotator_id for person in people.people}
+    return {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}

@@ -1,0 +1,134 @@
+"""One answer on the server that can't be read costs itself alone: it is named, counted, and its task is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from annotation.label_studio import studio_task
+from flows.models.inventory import names_in_use
+from flows.runtime import console
+from flows.runtime.settings import LabelStudioSettings
+from flows.steps import label_studio_sync
+from flows.steps.merge_report import MergeReport
+from flows.steps.merge_total import total
+from tests.flows.small_round import World, round_of
+from tests.studio_server import TITLE, Studio, studio_server
+
+SHOWN = "turn on, the kitchen light"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with round_of(tmp_path_factory.mktemp("round") / "home", 16) as made:
+        made.export()
+        yield made
+
+
+@pytest.fixture
+def server() -> Iterator[Studio]:
+    with studio_server() as made:
+        yield made
+
+
+def pull(world: World, server: Studio) -> label_studio_sync.PullReport:
+    told = LabelStudioSettings(url=server.url, token="x", title=TITLE)
+    names = names_in_use(world.corpus, world.settings.home, world.settings.inventory)
+    return label_studio_sync.pull(world.corpus, names, told, world.settings.people)
+
+
+def answer(*marks: dict[str, Any], **more: Any) -> dict[str, Any]:
+    result = [control("textarea", "transcript", text=[SHOWN]), control("choices", "intent", choices=["other"]), *marks]
+    at = "2026-11-22T13:00:00Z"
+    return {"completed_by": 1, "lead_time": 4.0, "updated_at": at, "was_cancelled": False, "result": result} | more
+
+
+def control(kind: str, name: str, **value: Any) -> dict[str, Any]:
+    return {"from_name": name, "to_name": "audio", "type": kind, "value": value}
+
+
+def mark(start: int, end: int, *labels: str) -> dict[str, Any]:
+    return control("labels", "slots", start=start, end=end, labels=list(labels or ("room",)))
+
+
+OVERLAP = (mark(9, 20), mark(13, 26))
+
+FAULTS = {
+    "marks that overlap": ([answer(*OVERLAP)], "bad_span", "ls-1"),
+    "a comma": ([answer(mark(7, 8))], "bad_span", "ls-1"),
+    "one region, two slots": ([answer(mark(13, 20, "room", "device"))], "bad_span", "ls-1"),
+    "beside another person's answer": ([answer(*OVERLAP, completed_by=2), answer()], "bad_span", "ls-2"),
+    "before a cancelled one": ([answer(*OVERLAP), answer(was_cancelled=True)], "bad_span", "ls-1"),
+    "behind a cancelled one": ([answer(was_cancelled=True), answer(*OVERLAP)], "bad_span", "ls-1"),
+    "a time of the year 1": ([answer(updated_at="0001-01-01T00:00:00Z")], "bad_field", "ls-1"),
+    "a time of the year 9999": ([answer(updated_at="9999-12-31T23:59:59-23:59")], "bad_field", "ls-1"),
+    "no time": ([answer(updated_at="yesterday")], "bad_field", "ls-1"),
+    "nobody": ([answer(completed_by=None)], "bad_field", None),
+    "a truth for a person": ([answer(completed_by=True)], "bad_field", None),
+    "an unknown verdict": ([answer(control("choices", "verdict", choices=["Noise"]))], "unknown_verdict", "ls-1"),
+    "half a character": ([answer(control("textarea", "proposal", text=["\ud83d"]))], "malformed", "ls-1"),
+    "no intent": ([answer(result=[control("textarea", "transcript", text=["x"])])], "missing_field", "ls-1"),
+    "a mark without a place": ([answer({"type": "labels", "from_name": "slots"})], "bad_span", "ls-1"),
+}
+
+
+def test_each_is_refused_alone_named_and_asked_again_and_all_others_count(
+    world: World, server: Studio, capsys: pytest.CaptureFixture[str]
+):
+    tasks = world.tasks()
+    for task, (answers, *_) in zip(tasks, FAULTS.values(), strict=False):
+        data = studio_task(task, "http://clips/1")["data"] | {"asr_text": SHOWN}
+        server.put({"data": data, "annotations": answers})
+    good = tasks[len(FAULTS)]
+    server.put({"data": studio_task(good, "http://clips/1")["data"], "annotations": [answer(lead_time="00:08")]})
+
+    report = pull(world, server)
+
+    refused = {row.task_id: row for row in report.merged.refused_lines}
+    expected = {task.task_id: fault[1:] for task, fault in zip(tasks, FAULTS.values(), strict=False)}
+    assert {task_id: (row.reason, row.annotator_id) for task_id, row in refused.items()} == expected
+    assert sum(report.merged.refused.values()) == report.asked_again == len(FAULTS)
+    assert (report.merged.annotations, report.skipped_there) == (2, 2)
+    assert MergeReport.from_json(report.merged.to_json()) == report.merged
+    _asked_again(server, set(expected))
+    console.show_refused([row.to_json() for row in total([("label-studio", report.merged)], {}, None).refused_lines])
+    shown = capsys.readouterr().out
+    assert f"task {tasks[0].task_id} of ls-1" in shown or "tasks (" in shown
+    assert "kitchen" not in shown
+    again = pull(world, server)
+    assert (again.merged.annotations, again.merged.refused, again.asked_again) == (1, {}, 0)
+
+
+def _asked_again(server: Studio, expected: set[str]) -> None:
+    """Check that the server has each task once, those of the faults as new ones without answers."""
+    by_task = {row["data"]["task_id"]: row for row in server.tasks.values()}
+    assert len(by_task) == len(server.tasks) == len(expected) + 1
+    assert {task_id for task_id, row in by_task.items() if not row["annotations"]} == expected
+    headings = {by_task[task_id]["data"]["heading"] for task_id in expected}
+    assert headings == {*label_studio_sync.HEADINGS.values(), label_studio_sync.OTHER_HEADING} - {
+        label_studio_sync.HEADINGS["lost_slot"]
+    }
+
+
+def test_a_server_that_refuses_the_draft_gets_the_task_without_it(world: World, server: Studio):
+    server.refuses_drafts = True
+    (task,) = world.tasks()[-1:]
+    data = studio_task(task, "http://clips/1")["data"] | {"asr_text": SHOWN}
+    server.put({"data": data, "annotations": [answer(*OVERLAP)]})
+    assert pull(world, server).asked_again == 1
+    (row,) = server.tasks.values()
+    assert (row["annotations"], "predictions" in row) == ([], False)
+
+
+def test_what_is_refused_next_is_reported_then_and_not_what_was_before(world: World, server: Studio):
+    (task,) = world.tasks()[-1:]
+    data = studio_task(task, "http://clips/1")["data"] | {"asr_text": SHOWN}
+    long = control("textarea", "question", text=["q" * 3000])
+    help_ = control("choices", "verdict", choices=["Help"])
+    for given, field in ((answer(updated_at=None), "revision"), (answer(help_, long), "question")):
+        server.tasks.clear()
+        server.put({"data": data, "annotations": [given]})
+        ((reason, found),) = {(row.reason, row.field) for row in pull(world, server).merged.refused_lines}
+        assert (reason, found) == ("bad_field", field)
