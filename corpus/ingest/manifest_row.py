@@ -28,6 +28,10 @@ _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+BAD_ROW: Final = "bad_row"
+"""Reason of a row that can't be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentStatement:
     """A customer's consent as a row states it; it is applied even where the row is refused.
@@ -56,7 +60,7 @@ class BadRow:
 
     line: int
     detail: str
-    reason: str = "bad_row"
+    reason: str = BAD_ROW
     statement: ConsentStatement | None = field(default=None, repr=False)
 
 
