@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final, TypedDict
 from xml.sax.saxutils import quoteattr
 
@@ -20,6 +19,7 @@ from corpus.records.base import OTHER_INTENT, Verdict
 from corpus.records.inventory import Inventory, Names
 from corpus.slot_text import find_value, split_slots
 from corpus.text import normalise, normalise_with_spans, place_in_original
+from corpus.timestamps import time_of
 
 MODEL_VERSION: Final = "earmark-draft"
 """Model version of the predictions that hold the drafts; the project shows predictions of this version."""
@@ -193,7 +193,7 @@ def revision_of(updated_at: str) -> int:
         RowError: `updated_at` is not a time.
     """
     try:
-        moment = datetime.fromisoformat(updated_at)
+        moment = time_of(updated_at)
         return int(moment.timestamp() * 1_000_000)
     except (TypeError, ValueError):
         raise RowError("bad_field", "revision") from None

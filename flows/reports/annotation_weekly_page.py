@@ -21,8 +21,8 @@ from flows.reports.annotation_weekly import (
     cost_of_a_point,
     weeks,
 )
-from flows.reports.markdown import markdown_table
 from flows.runtime import console
+from flows.runtime.markdown import markdown_table
 from flows.runtime.output_files import MARK, write_output
 from flows.runtime.results import Result
 from training.evaluation.interval_text import rate_text
@@ -195,4 +195,4 @@ def show_weekly(report: WeeklyReport) -> None:
             console.show_table(name, *_cells(rows))
     headers, (cost,) = _cells([report.cost])
     console.show_pairs("cost", dict(zip(headers, cost, strict=True)))
-    print(f"page  {report.page}")
+    console.show_line(f"page  {report.page}")

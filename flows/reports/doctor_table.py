@@ -30,13 +30,13 @@ def show_findings(report: DoctorReport) -> None:
     champions = champion_lines(report.champions)
     console.show_lines("champions on labelled clips", champions)
     for orphan in report.orphans or ():
-        print(f"would delete  {orphan.kind}  {orphan.name}")
+        console.show_line(f"would delete  {orphan.kind}  {orphan.name}")
     for blocked in report.replaced or ():
-        print(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
+        console.show_line(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
     for problem in report.problems:
-        print(f"PROBLEM  {problem}")
+        console.show_line(f"PROBLEM  {problem}")
     poor = sum(line.startswith("WARNING") for line in champions)
     if not report.problems:
-        print(
+        console.show_line(
             f"the home is sound; {poor} of its champions {'is' if poor == 1 else 'are'} poor" if poor else "all is well"
         )

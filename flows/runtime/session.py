@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
+from corpus.names import printable
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
 from flows.runtime.progress import listening, track
@@ -220,5 +221,5 @@ def fail(error: BaseException) -> int:
         line, status = describe_unforeseen(error), 1
         if os.environ.get("EARMARK_DEBUG"):
             traceback.print_exception(error)
-    print("earmark: " + " ".join(line.split()), file=sys.stderr, flush=True)
+    print(printable("earmark: " + " ".join(line.split())), file=sys.stderr, flush=True)
     return status
