@@ -45,7 +45,7 @@ def test_what_prefect_takes_is_taken(cron: str) -> None:
         assert checked_cron(cron) == cron
         assert checked_cron(f" {cron} ".replace(" ", " \t ")) == cron
         return
-    with pytest.raises(SettingsError, match="night.schedule: .* is no cron expression such as"):
+    with pytest.raises(SettingsError, match=r"night.schedule: .* is no cron expression such as"):
         load_settings(None, [f"night.schedule='{cron}'"])
 
 
@@ -104,8 +104,8 @@ def test_every_change_of_every_zone_is_one_that_its_clocks_make() -> None:
 def test_a_schedule_in_such_an_hour_is_named_and_no_other() -> None:
     said = clock_change_note("30 1 * * *", "Europe/London", NOW)
     assert said == (
-        "the clocks in Europe/London skip 01:00-01:59 on 2027-03-28 and repeat 01:00-01:59 on 2027-10-31: then the night "
-        "runs late or twice; choose another night.schedule"
+        "the clocks in Europe/London skip 01:00-01:59 on 2027-03-28 and repeat 01:00-01:59 on 2027-10-31: then the "
+        "night runs late or twice; choose another night.schedule"
     )
     assert clock_change_note("30 2 * * *", "Europe/London", NOW) == ""
     assert clock_change_note("30 2 * * 1", "Europe/Berlin", NOW) == ""  # a Monday, and they change on a Sunday

@@ -1,4 +1,4 @@
-"""YAML is read as its version 1.2, keys are texts and given once, and what is written means the same in both versions."""
+"""YAML is read as its version 1.2 has it; each key is a text, given once; what is written means the same in both."""
 
 from __future__ import annotations
 
