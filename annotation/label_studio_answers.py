@@ -22,6 +22,7 @@ from corpus.ingest.manifest_slots import place_slots
 from corpus.records.annotations import LONGEST_LEAD_TIME, Annotation
 from corpus.slot_text import find_value, split_slots
 from corpus.text import normalise, place_in_original
+from corpus.timestamps import time_of
 
 FIRST_REVISION: Final = 10**15
 """Lowest revision of an answer from Label Studio, a time in 2001 [us since 1970]; those from files are far lower."""
@@ -37,7 +38,7 @@ def revision_of(updated_at: object) -> int:
         RowError: `updated_at` is not a time of this century.
     """
     try:
-        moment = datetime.fromisoformat(str(updated_at).upper())
+        moment = time_of(str(updated_at))
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         revision = int(moment.timestamp() * 1_000_000)
         if moment < _END_OF_TIMES and revision >= FIRST_REVISION:

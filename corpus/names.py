@@ -1,4 +1,4 @@
-"""Names that operators give to intents, slots and attributes: how one is stored, and when two are the same."""
+"""Names that people give: how one is stored and shown, and when two are the same."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ _INVISIBLE: Final = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Default_Ignorable_Code_Point of the Unicode Character Database 16.0, which `unicodedata` lacks."""
+
+
+_JOINERS: Final = "\u200c\u200d"
+"""Zero-width joiners, which Persian, Hindi and emoji are written with; they steer nothing."""
+
+
+def printable(text: str) -> str:
+    """Return a text of the same length with a sign in place of each character that would steer a reader's screen.
+
+    Those are control characters but the line feed, marks that turn the direction of what follows, and characters that
+    can't be written. Wide and unbreakable blanks become plain ones.
+    """
+    return "".join(char if char.isprintable() else _in_place_of(char) for char in text)
+
+
+def _in_place_of(char: str) -> str:
+    if char == "\n" or char in _JOINERS:
+        return char
+    return " " if unicodedata.category(char) == "Zs" else "\ufffd"
 
 
 def clean_name(name: str) -> str:

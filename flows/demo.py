@@ -19,7 +19,6 @@ from annotation.files import TASK_FILE, read_tasks, write_annotations
 from annotation.inventory import InventorySettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.ingest.ingest import utterance_of
 from corpus.records.base import digest
 from corpus.records.inventory import NAME_KINDS
 from corpus.storage import operation_ids
@@ -27,7 +26,7 @@ from corpus.storage.operations import result_of
 from corpus.synthetic import NightFiles, read_truth, window, write_night
 from corpus.synthetic.labelled_nights import labelled_window, speakers_of, write_labelled_night
 from corpus.tables import labels
-from corpus.vault import vault
+from corpus.vault import event_ids, vault
 from flows.models.proposals import list_proposals
 from flows.models.registry import KINDS
 from flows.nights.night import last_night
@@ -227,9 +226,10 @@ def _write_answers(corpus: Corpus, settings: Settings, round_: str, truth: Path)
     if not file.exists():
         return
     tasks = read_tasks(file)
+    known = read_truth([truth, *truth.parent.glob("*.jsonl")])
+    ids = event_ids.utterance_ids(corpus.vault, known)
     truths = {
-        utterance_of(corpus, event): simulated.Truth(true.text, true.intent, true.slots, true.verdict)
-        for event, true in read_truth([truth, *truth.parent.glob("*.jsonl")]).items()
+        ids[event]: simulated.Truth(true.text, true.intent, true.slots, true.verdict) for event, true in known.items()
     }
     settings.answers.mkdir(mode=0o700, parents=True, exist_ok=True)
     answers = simulated.answer(tasks, truths, settings.annotator)

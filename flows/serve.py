@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import Refused, SettingsError
+from corpus.errors import Refused
 from flows.runtime import progress
 from flows.runtime.prefect_server import prefect_server
 from flows.runtime.remote import announced
+from flows.runtime.schedules import clock_change_note
 from flows.runtime.server_records import MARK, stop_orphans, write_record
 from flows.runtime.settings import OVERRIDES_VARIABLE, Settings
 
@@ -34,7 +36,6 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
         overrides: `key=value`, for the runs too.
 
     Raises:
-        SettingsError: `night.schedule` is no cron expression.
         Refused: Prefect's server does not answer.
     """
     with prefect_server(settings.home, settings.prefect, ui=True) as server:
@@ -49,14 +50,12 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
         from flows.pipeline import merge, nightly, retrain
 
         parameters = {"config": str(config.resolve() if config.exists() else config)} if config else {}
-        try:
-            schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
-        except ValueError:
-            raise SettingsError(
-                f"night.schedule: {settings.night.schedule!r} is no cron expression such as '30 4 * * *'"
-            ) from None
+        schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
         progress.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
         progress.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
+        changes = clock_change_note(settings.night.schedule, settings.night.time_zone, datetime.now(UTC))
+        if changes:
+            progress.note(changes)
         runner = Runner()
         deployments: list[Any] = [  # Prefect types each as a deployment or a coroutine
             nightly.to_deployment("nightly", schedule=schedule, parameters=parameters, concurrency_limit=1),

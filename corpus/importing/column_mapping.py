@@ -20,6 +20,7 @@ from corpus.errors import RecordError, SettingsError, UsageError
 from corpus.importing.source import Source
 from corpus.ingest.manifest_row import BadRow, ConsentStatement, consent_in, parse
 from corpus.silence_mark import spoken
+from corpus.timestamps import time_of
 
 Constant = Literal[
     "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"
@@ -293,7 +294,7 @@ def _moment(value: Any) -> Any:
     """Return a time as ISO 8601 text; a time without a zone is UTC."""
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            value = time_of(value)
         except ValueError:
             return value  # the check of the manifest row refuses it
     elif isinstance(value, date) and not isinstance(value, datetime):

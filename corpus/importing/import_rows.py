@@ -36,7 +36,7 @@ from corpus.importing.source import Source
 from corpus.ingest import refused_again
 from corpus.ingest.ingest import IngestSettings
 from corpus.ingest.ingest_batch import Batch, BatchReport, ingest_batch, ingest_refused, one_channel_again
-from corpus.ingest.manifest_row import BadRow, ManifestRow, parse
+from corpus.ingest.manifest_row import BAD_ROW, BadRow, ManifestRow, parse
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import AHEAD, IS_AHEAD, SHOWN, Refusal, Refusals
 from corpus.storage import operation_ids
@@ -171,8 +171,8 @@ def import_rows(
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
         read_recording = _reader_of(batch, ingest.audio)
         report = ingest_batch(corpus, operation_id, rows, read_recording, latest, refusals)
-        if AHEAD in report.refused:
-            report = _ahead_again(corpus, operation_id, report, rows, read_recording, latest, refusals)
+        if AHEAD in report.refused or BAD_ROW in report.refused:
+            report = _again(corpus, operation_id, report, rows, read_recording, latest, refusals)
         received += report.received
         accepted += report.accepted
         one_channel += report.one_channel
@@ -194,7 +194,7 @@ def import_rows(
     )
 
 
-def _ahead_again(
+def _again(
     corpus: Corpus,
     batch_id: str,
     report: BatchReport,
@@ -203,7 +203,7 @@ def _ahead_again(
     latest: datetime,
     refusals: Refusals,
 ) -> BatchReport:
-    """Ingest the rows of a batch whose time of arrival was ahead of the clock and has come.
+    """Ingest the rows of a batch whose time of arrival was ahead of the clock and has come, or that can be read now.
 
     Args:
         corpus: the corpus to write to.
@@ -218,11 +218,11 @@ def _ahead_again(
         The counts of the batch as they are now.
     """
     before = refused_again.refused_lines(corpus, [batch_id]).lines
-    ahead = {line for line, each in before.items() if each.reason == AHEAD}
-    due = [row for row in rows if row.line in ahead and isinstance(row, ManifestRow) and row.arrived_at <= latest]
+    reasons = {line: each.reason for line, each in before.items() if each.reason in (AHEAD, BAD_ROW)}
+    due = [row for row in rows if row.line in reasons and refused_again.due(row, reasons[row.line], latest)]
     details = [*report.refused_lines]
     if due:
-        details += ingest_refused(corpus, batch_id, list(due), read_recording, latest, refusals).refused_lines
+        details += ingest_refused(corpus, batch_id, due, read_recording, latest, refusals).refused_lines
     now = refused_again.refused_lines(corpus, [batch_id])
     return replace(
         report,

@@ -26,14 +26,13 @@ from corpus.ingest import malloc_trim, refused_again
 from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch, ingest_refused, one_channel_again
 from corpus.ingest.manifest import MAX_LINE, read, unread
 from corpus.ingest.manifest_check import check_manifest
-from corpus.ingest.manifest_row import BadRow, ManifestRow
+from corpus.ingest.manifest_row import BAD_ROW, BadRow, ManifestRow
 from corpus.ingest.prefetch import DecodeRows, PrefetchedRecordings, ReadRecording
-from corpus.ingest.usable_recordings import AHEAD, SHOWN, Refusal, Refusals, event_key
+from corpus.ingest.usable_recordings import AHEAD, SHOWN, Refusal, Refusals
 from corpus.storage import operation_ids
 from corpus.storage.operations import committed, result_of
-from corpus.vault import identity
 
-REASONS: Final = ("bad_row", AHEAD, "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
+REASONS: Final = (BAD_ROW, AHEAD, "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for a refusal, in the order of the checks."""
 
 BATCH_ROWS: Final = 512
@@ -172,7 +171,7 @@ def _check_rows(manifest: Path) -> None:
     first: BadRow | None = None
     count = 0
     for row in read(manifest):
-        if not isinstance(row, BadRow) or row.reason != "bad_row" or row.statement is not None:
+        if not isinstance(row, BadRow) or row.reason != BAD_ROW or row.statement is not None:
             return
         first, count = first or row, count + 1
     if first is not None:
@@ -191,11 +190,6 @@ def ingested_before(corpus: Corpus, manifest: Path) -> bool:
     operation_id = operation_ids.ingest_manifest(_file_digest(manifest))
     with corpus.read() as conn:
         return committed(conn, operation_id)
-
-
-def utterance_of(corpus: Corpus, event_id: str) -> str:
-    """Return the utterance id that belongs to the `event_id` of a manifest row, whether it has arrived or not."""
-    return identity.utterance_id(corpus.vault, event_key(event_id))
 
 
 def _ingest_again(

@@ -26,7 +26,8 @@ from corpus.ingest.usable_recordings import (
     Refusals,
     UsableRecording,
     chunks,
-    event_key,
+    event_utterances,
+    stored_refusals,
     usable_recordings,
 )
 from corpus.records.annotations import Label
@@ -300,21 +301,24 @@ def _repeated_statements(corpus: Corpus, rows: Batch, refusals: Refusals) -> set
     Such a statement is of the time of its first import. The time of this import would withdraw from newer clips.
     """
     undated = {
-        row.line: (identity.utterance_id(corpus.vault, event_key(row.event_id)), row.consent)
+        row.line: row
         for row in rows
-        if isinstance(row, ManifestRow) and not row.dated and row.event_id is not None
-        if refusals.by_line.get(row.line) == "duplicate"
+        if isinstance(row, ManifestRow) and not row.dated
+        if refusals.by_line.get(row.line) in ("duplicate", "erased")
     }
-    stored = consent.ingested_consents(corpus.vault, [utterance_id for utterance_id, _ in undated.values()])
-    return {line for line, (utterance_id, stated) in undated.items() if stored.get(utterance_id) == stated}
+    named = event_utterances(corpus, undated.values())
+    stored = consent.ingested_consents(corpus.vault, list(named.values()))
+    return {line for line, utterance_id in named.items() if stored.get(utterance_id) == undated[line].consent}
 
 
 def _write(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> _Written:
     """Write keys and packs of those of these recordings that are new; `op` is read only."""
-    stored = utterances.stored_ids(op.conn, [recording.utterance_id for recording in recordings])
+    stored = stored_refusals(op.conn, [recording.utterance_id for recording in recordings])
     new: dict[str, UsableRecording] = {}
     for recording in recordings:
-        if recording.utterance_id in stored or recording.utterance_id in new:
+        if recording.utterance_id in stored:
+            refusals.add(recording.row.line, *stored[recording.utterance_id])
+        elif recording.utterance_id in new:
             refusals.add(recording.row.line, "duplicate", DUPLICATE)
         else:
             new[recording.utterance_id] = recording

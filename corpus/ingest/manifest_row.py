@@ -21,11 +21,16 @@ from corpus.locales import canonical_locale
 from corpus.names import clean_name
 from corpus.records.arrivals import SlotSpan, Wake
 from corpus.records.base import utc
+from corpus.timestamps import time_of
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 # Characters that end a line or move the cursor, in names that are printed in reports and passed to shells.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+BAD_ROW: Final = "bad_row"
+"""Reason of a row that can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class BadRow:
 
     line: int
     detail: str
-    reason: str = "bad_row"
+    reason: str = BAD_ROW
     statement: ConsentStatement | None = field(default=None, repr=False)
 
 
@@ -142,7 +147,7 @@ def _listed(value: object) -> object:
 def _moment(value: object) -> datetime:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            value = time_of(value)
         except ValueError as error:
             raise PydanticCustomError("no_time", "no time") from error
     if not isinstance(value, datetime):
@@ -152,7 +157,7 @@ def _moment(value: object) -> datetime:
     except RecordError as error:
         raise PydanticCustomError("naive", "no time zone") from error
     except OverflowError as error:
-        raise PydanticCustomError("early", "out of range") from error
+        raise PydanticCustomError("early" if value.year == 1 else "late", "out of range") from error
     if moment < _EARLIEST:
         raise PydanticCustomError("early", "before 1970")
     return moment

@@ -11,9 +11,7 @@ from pathlib import Path
 from corpus.handle import Corpus
 from corpus.ingest.ingest import BATCH_ROWS, batches, ingested_before, readable_rows
 from corpus.ingest.ingest_batch import usable_rows
-from corpus.ingest.usable_recordings import DUPLICATE, Refusals, event_key
-from corpus.tables import utterances
-from corpus.vault import identity
+from corpus.ingest.usable_recordings import Refusals, event_utterances, stored_refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +52,13 @@ def survey(corpus: Corpus, manifest: Path, clock_skew: float, by: Callable[[date
         rows += len(batch)
         refusals = Refusals()
         usable = usable_rows(batch, latest, refusals)
-        named = {
-            row.line: identity.utterance_id(corpus.vault, event_key(row.event_id))
-            for row in usable
-            if row.event_id is not None
-        }
+        named = event_utterances(corpus, usable)
         with corpus.read() as conn:
-            stored = utterances.stored_ids(conn, list(named.values()))
+            stored = stored_refusals(conn, named.values())
         for row in usable:
-            if named.get(row.line) in stored:
-                refusals.add(row.line, "duplicate", DUPLICATE)
+            refusal = stored.get(named.get(row.line, ""))
+            if refusal is not None:
+                refusals.add(row.line, *refusal)
             else:
                 found.arrivals[by(row.arrived_at)] += 1
         found.refused.update(refusals.by_line.values())

@@ -1,9 +1,10 @@
 """Refused rows whose reason may hold no more: which of a manifest's rows are worth reading again.
 
 A file may have been added, or replaced, since its row was refused, and a time of arrival that was ahead of the clock
-may have come. What else a row's text is refused for stays so, as the manifest is the same. A row whose file still has
-the same fault, or is gone since, keeps its reason: nothing changes. A file that was decoded before is decoded again
-only where it, the limits or the rules of decoding changed, see `corpus.audio.file_state`.
+may have come. A row that could not be read is offered again once it can: earlier versions refused early arrivals, and
+forms of times, as bad rows. What else a row's text is refused for stays so, as the manifest is the same. A row whose
+file still has the same fault, or is gone since, keeps its reason: nothing changes. A file that was decoded before is
+decoded again only where it, the limits or the rules of decoding changed, see `corpus.audio.file_state`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from corpus.errors import AudioRefused, HostFault
 from corpus.handle import Corpus
 from corpus.ingest.ingest_batch import Batch
 from corpus.ingest.manifest import read
-from corpus.ingest.manifest_row import ManifestRow
+from corpus.ingest.manifest_row import BAD_ROW, BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import AHEAD, DUPLICATE, ERASED, IS_AHEAD, MAY_CHANGE, Refusal, audio_detail
 from corpus.storage import operation_ids
@@ -30,6 +31,9 @@ from corpus.tables import ingest_batches
 from corpus.tables.ingest_batches import RefusedFile, RefusedLine
 
 PATHS_FROM: Final = "the manifest's folder"
+
+_OF_TEXT: Final = (AHEAD, BAD_ROW)
+"""Reasons for which the row's text alone was looked at."""
 
 _OF_ROW: Final = {"duplicate": DUPLICATE, "erased": ERASED}
 """What is said of a row that was refused for its file before and for itself since: its file is not read again."""
@@ -58,8 +62,8 @@ class RefusedAgain:
 
     @property
     def may_change(self) -> dict[int, RefusedLine]:
-        """Return the lines that are refused for their file, or for a time of arrival that has not come."""
-        return {number: each for number, each in self.lines.items() if each.reason in MAY_CHANGE}
+        """Return the lines that are refused for their file, a time of arrival that has not come, or as bad rows."""
+        return {number: each for number, each in self.lines.items() if each.reason in (*MAY_CHANGE, BAD_ROW)}
 
     def with_details(self, known: Sequence[Refusal]) -> list[Refusal]:
         """Return the lines in order, with the last known detail of the reason that each has now.
@@ -134,11 +138,11 @@ def changed(
         found: Batch = []
         for row in rows:
             looked += 1
-            if again[row.line].reason == AHEAD:
-                if isinstance(row, ManifestRow) and row.arrived_at > latest:
-                    refused.details.append((row.line, AHEAD, IS_AHEAD))
-                else:
+            if again[row.line].reason in _OF_TEXT:
+                if due(row, again[row.line].reason, latest):
                     found.append(row)
+                elif again[row.line].reason == AHEAD:
+                    refused.details.append((row.line, AHEAD, IS_AHEAD))
                 continue
             try:
                 refusal = _same_refusal(row, again[row.line], manifest.parent, read_recording, limits)
@@ -152,6 +156,16 @@ def changed(
             on_looked(looked)
         if found:
             yield found
+
+
+def due(row: ManifestRow | BadRow, reason: str, latest: datetime) -> bool:
+    """Return whether a row that was refused as ahead of the clock, or as a bad row, is worth another ingest now.
+
+    A bad row that is valid now gets at least the reason that it has now, which is another one.
+    """
+    if not isinstance(row, ManifestRow):
+        return False
+    return reason == BAD_ROW or row.arrived_at <= latest
 
 
 def _same_refusal(

@@ -29,6 +29,7 @@ _FAULTS: Final = {
     "no_time": "is no time",
     "naive": "has no time zone",
     "early": "is before 1970",
+    "late": "is after the year 9999 in UTC",
     "no_tag": "is no language tag",
 }
 _SLOT_WANTED: Final = "give a name, and either start and end or value"

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
+
+import sqlalchemy as sa
 
 from corpus.audio.limits import REMEDIES
 from corpus.errors import AudioRefused, HostFault
 from corpus.handle import Corpus
-from corpus.ingest.manifest_row import ManifestRow
+from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.records.base import digest
 from corpus.storage.operations import Operation
 from corpus.tables import utterances
 from corpus.tables.ingest_batches import RefusedFile
-from corpus.vault import identity
+from corpus.vault import event_ids, identity
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
-ERASED: Final = "its customer asked for it to be erased; leave the row out"
+ERASED: Final = "this event, or its customer's data up to it, was erased; leave the row out"
 
 AHEAD: Final = "ahead"
 """Reason of a row whose time of arrival has not come yet, by the clock of this machine."""
@@ -104,25 +106,40 @@ def usable_recordings(
     Raises:
         HostFault: the machine can't read a recording now; the message names the line.
     """
-    named = [identity.utterance_id(corpus.vault, _arrival_key(row)) for row in rows if row.event_id is not None]
-    stored = utterances.stored_ids(op.conn, named)
+    named = event_utterances(corpus, rows)
+    stored = stored_refusals(op.conn, named.values())
     for row in rows:
+        refusal = stored.get(named.get(row.line, ""))
+        if refusal is not None:  # no need for the file, which its source may have deleted
+            refusals.add(row.line, *refusal)
+            continue
         try:
-            if row.event_id is not None:
-                utterance_id = identity.utterance_id(corpus.vault, _arrival_key(row))
-                if utterance_id in stored:  # no need for the file, which its source may have deleted
-                    refusals.add(row.line, "duplicate", DUPLICATE)
-                    continue
-                recording = read_recording(row)
-            else:
-                recording = read_recording(row)
-                utterance_id = identity.utterance_id(corpus.vault, _arrival_key(row, recording.sha256))
-        except AudioRefused as refusal:
-            refusals.add_clip(row.line, refusal)
+            recording = read_recording(row)
+        except AudioRefused as unusable:
+            refusals.add_clip(row.line, unusable)
             continue
         except HostFault as fault:
             raise HostFault(f"line {row.line}: {fault}") from fault
+        utterance_id = named.get(row.line) or _without_event_id(corpus, row, recording.sha256)
         yield UsableRecording(row, utterance_id, recording.pcm, recording.one_channel)
+
+
+def event_utterances(corpus: Corpus, rows: Iterable[ManifestRow | BadRow]) -> dict[int, str]:
+    """Return the utterance ids of the rows that have an event id, by line, whether they have arrived or not."""
+    events = {
+        row.line: (row.account, row.event_id)
+        for row in rows
+        if isinstance(row, ManifestRow) and row.event_id is not None
+    }
+    ids = event_ids.utterance_ids(corpus.vault, events.values())
+    return {line: ids[event] for line, event in events.items()}
+
+
+def stored_refusals(conn: sa.Connection, utterance_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return reason and detail of the refusal of each utterance that is stored or was erased, by id."""
+    ids = list(utterance_ids)
+    found = dict.fromkeys(utterances.stored_ids(conn, ids), ("duplicate", DUPLICATE))
+    return found | dict.fromkeys(utterances.erased(conn, ids), ("erased", ERASED))
 
 
 def audio_detail(reason: str, fault: str, paths_from: str) -> str:
@@ -145,13 +162,7 @@ def chunks(recordings: Iterator[UsableRecording]) -> Iterator[list[UsableRecordi
         yield chunk
 
 
-def event_key(event_id: str) -> str:
-    """Return the text from which the utterance id of this event is derived."""
-    return f"event/{event_id}"
-
-
-def _arrival_key(row: ManifestRow, sha256: str = "") -> str:
-    """Return the text that identifies an arrival: its event id, or else account, device, time and audio."""
-    if row.event_id is not None:
-        return event_key(row.event_id)
-    return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sha256])
+def _without_event_id(corpus: Corpus, row: ManifestRow, sha256: str) -> str:
+    """Return the utterance id of an arrival without an event id, from account, device, time and audio."""
+    arrival = digest([row.account, row.device_serial, row.arrived_at.isoformat(), sha256])
+    return identity.utterance_id(corpus.vault, f"row/{arrival}")

@@ -149,6 +149,7 @@ def _arrivals(
 
 def _truth(row: dict[str, Any]) -> dict[str, Any]:
     return {
+        "account": row["speaker"],
         "event_id": row["audio"],
         "text": row["text"],
         "intent": row["intent"],

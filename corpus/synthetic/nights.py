@@ -86,14 +86,14 @@ def write_night(folder: Path, settings: TrafficSettings, night: int) -> NightFil
     return NightFiles(manifest, truth, dict(counts))
 
 
-def read_truth(paths: Iterable[Path]) -> dict[str, Truth]:
-    """Return the truth of all events in the files, by event id."""
-    truths: dict[str, Truth] = {}
+def read_truth(paths: Iterable[Path]) -> dict[tuple[str, str], Truth]:
+    """Return the truth of all events in the files, by account ("" in files of older versions) and event id."""
+    truths: dict[tuple[str, str], Truth] = {}
     for path in paths:
         for line in lines_of(path.read_text(encoding="utf-8")):
             row = json.loads(line)
             slots = tuple(SlotSpan(slot["name"], slot["start"], slot["end"]) for slot in row["slots"])
-            truths[row["event_id"]] = Truth(row["text"], row["intent"], slots, row["verdict"])
+            truths[row.get("account", ""), row["event_id"]] = Truth(row["text"], row["intent"], slots, row["verdict"])
     return truths
 
 
@@ -147,6 +147,7 @@ def _row(event: Arrival, consent: tuple[str, ...]) -> dict[str, object]:
 
 def _truth(event: Arrival) -> dict[str, object]:
     return {
+        "account": event.speaker.account,
         "event_id": event.event_id,
         "text": event.spoken.text,
         "intent": event.spoken.intent,

@@ -107,11 +107,13 @@ def remove(
 
 def _show_used(used: UsedBase, again: str) -> None:
     """Print what the home learns from now, and what is left to do."""
-    print(f"{used.kind} learns from {used.name}, which is {used.kind}/{used.version}")
+    console.show_line(f"{used.kind} learns from {used.name}, which is {used.kind}/{used.version}")
     if used.file:
-        print(f"models.{used.kind} is {used.name} in {used.file}")
+        console.show_line(f"models.{used.kind} is {used.name} in {used.file}")
     elif used.settings_differ:
-        print(f"set models.{used.kind} to {used.name} or null: the settings of this command name another base")
+        console.show_line(
+            f"set models.{used.kind} to {used.name} or null: the settings of this command name another base"
+        )
     if used.champion == used.version:
         console.note("it is the champion, too, as nothing has learned here yet")
     else:

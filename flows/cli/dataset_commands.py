@@ -100,9 +100,9 @@ def ids(
     if as_json:
         console.show_json(found.to_json())
         return
-    print("line,utterance_id")
+    console.show_line("line,utterance_id")
     for row in found.ids:
-        print(f"{row.line},{row.utterance_id}")
+        console.show_line(f"{row.line},{row.utterance_id}")
     if found.no_event_id or found.not_there:
         console.note(
             f"left out: {found.no_event_id} rows without a readable event_id, "

@@ -21,6 +21,7 @@ from flows.cli.options import (
     show_result,
 )
 from flows.runtime import console
+from flows.runtime.yaml_text import dump_yaml
 
 if TYPE_CHECKING:
     from flows.runtime.upgrade import UpgradeReport
@@ -235,9 +236,7 @@ def config_show(
     if as_json:
         console.show_json(tree)
     else:
-        import yaml
-
-        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).removesuffix("...\n"), end="")
+        print(dump_yaml(tree).removesuffix("...\n"), end="")
 
 
 @app.command()

@@ -85,16 +85,20 @@ def init(
         used = {"overridden_by": override.variable, "home_in_use": str(override.home)} if override else {}
         console.show_json({"file": str(path), "home": str(home), **used, "next": following, "promotion": wait})
         return
-    print(f"wrote {path}; its home is {home}")
+    console.show_line(f"wrote {path}; its home is {home}")
     if override:
-        print(f"{override.variable} is set and overrides it: commands use {override.home} until you unset the variable")
+        console.show_line(
+            f"{override.variable} is set and overrides it: commands use {override.home} until you unset the variable"
+        )
     if answers.needs_base:
-        print(f"the base that comes with earmark knows English only: fill in models.asr in {path} before you score")
-    print("next:")
+        console.show_line(
+            f"the base that comes with earmark knows English only: fill in models.asr in {path} before you score"
+        )
+    console.show_line("next:")
     for line in following:
-        print(f"  {line}")
+        console.show_line(f"  {line}")
     if wait:
-        print(f"know before: {wait}")
+        console.show_line(f"know before: {wait}")
 
 
 def _promotion_budget(answers: Answers) -> str | None:

@@ -175,12 +175,12 @@ def export(
     with open_home(config, overrides) as (corpus, settings):
         text = as_yaml(list_inventory(corpus, settings.home, settings.inventory))
     if out is None:
-        print(text, end="")
+        console.show_line(text, end="")
     else:
         from flows.runtime.output_files import MARK, write_output
 
         file = write_output(out, f"# {MARK} inventory export\n{text}".encode(), "--out", settings.home)
-        print(f"inventory: {file}")
+        console.show_line(f"inventory: {file}")
 
 
 def _title(done: str, dry_run: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import Config, Json, Set, lm_app, open_home, options_again, show_report
+from flows.runtime import console
 
 
 @lm_app.command()
@@ -29,8 +30,8 @@ def build(
         again = options_again(config, overrides)
         named = re.sub(r"[^\w.-]+", "-", Path(report.folder).name).strip("-._") or "with-decoder"
         name = "" if named == Path(report.folder).name else f" --name {named}"
-        print(f"next: earmark base add {shlex.quote(report.folder)}{name}{again}")
-        print(f"then: earmark base use {named}{again}")
+        console.show_line(f"next: earmark base add {shlex.quote(report.folder)}{name}{again}")
+        console.show_line(f"then: earmark base use {named}{again}")
 
 
 @lm_app.callback()

@@ -169,12 +169,12 @@ def register(
 def _show_registered(report: RegisterReport) -> None:
     """Print the version and its error rate."""
     rate, name = report.rate, f"{report.kind}/{report.version}"
-    print(f"{name} {'was registered before' if report.already else 'is registered'}")
+    console.show_line(f"{name} {'was registered before' if report.already else 'is registered'}")
     if rate is None:
-        print("no evaluation row is labelled yet; earmark compare judges the version once there are some")
+        console.show_line("no evaluation row is labelled yet; earmark compare judges the version once there are some")
     else:
         shown = console.percent(rate.value, rate.low, rate.high)
-        print(f"{report.measure} {shown} on {rate.n} rows of {rate.speakers} speakers, 95 % interval")
+        console.show_line(f"{report.measure} {shown} on {rate.n} rows of {rate.speakers} speakers, 95 % interval")
     console.note(f"earmark compare {report.kind}/champion {name} compares it with the champion")
 
 
@@ -243,9 +243,9 @@ def promote(
     if as_json:
         console.show_json(document)
     else:
-        print(document.pop("decision_text", ""), end="")
+        console.show_line(document.pop("decision_text", ""), end="")
         for line in filter(None, (document.pop("waits", None), document.pop("lead", None))):
-            print(f"  {line}")
+            console.show_line(f"  {line}")
     if judgement is not None and not report.promoted:
         raise PromotionRefused(f"{version} was not promoted ({judgement.decision}): {judgement.why}")
     if not as_json:

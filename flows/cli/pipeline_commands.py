@@ -336,11 +336,11 @@ def retrain(
     title = f"retrained {kind}"
     pairs = {k: v for k, v in document.items() if not isinstance(v, dict)}
     console.show_pairs(title, worded(title, pairs | ({"all labels": account_text(account)} if account else {})))
-    print(text, end="")
+    console.show_line(text, end="")
     if document.get("decision") == "indicative":
         version = f"{kind}/{document['version']}"
         use = f"earmark promote {version} --force --why TEXT"
-        print(f"next: earmark compare {kind}/champion {version}; to use it now: {use}")
+        console.show_line(f"next: earmark compare {kind}/champion {version}; to use it now: {use}")
 
 
 @app.command()
@@ -404,6 +404,6 @@ def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
             if champions:
                 console.show_lines("champions on labelled clips", document_lines(champions))
         else:
-            print(f"{step}  {result}")
+            console.show_line(f"{step}  {result}")
     for line in unread_lines(document):
-        print(line)
+        console.show_line(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from corpus.names import printable
 from flows.runtime.progress import Advanced, Event, Finished, Noted, Started
 from flows.runtime.progress_lines import ProgressLines
 
@@ -36,7 +37,7 @@ class ProgressBars:
                 if self._bars is None:
                     self._bars = _bars()
                     self._bars.start()
-                self._drawn[track] = self._bars.add_task(name, total=total, unit=unit)
+                self._drawn[track] = self._bars.add_task(printable(name), total=total, unit=unit)
             case Advanced(track, done, total) if track in self._drawn and self._bars is not None:
                 self._bars.update(self._drawn[track], completed=done, total=total)
             case Finished(track) if track in self._drawn and self._bars is not None:
@@ -49,7 +50,7 @@ class ProgressBars:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _bars() -> Progress:
@@ -84,7 +85,7 @@ def _bars() -> Progress:
 
     return Progress(
         # on a narrow terminal the name is cut, and the figures stay
-        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         BarColumn(bar_width=16, table_column=Column(no_wrap=True)),
         Count(table_column=Column(no_wrap=True)),
         Rate(table_column=Column(no_wrap=True)),

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from corpus.errors import UsageError
 from flows.cli.setting_reference import Setting
 from flows.cli.setting_reference import settings as described
+from flows.runtime import console
 from flows.runtime.close_keys import close_keys
 from flows.runtime.environment import Json, without_secrets
 from flows.runtime.results import Result
@@ -102,10 +103,10 @@ def explain(settings: Settings, origins: dict[str, str], key: str | None = None)
 def show_explained(rows: Iterable[ExplainedSetting]) -> None:
     """Print each setting with its value, its sentence, its type and default, and where the value comes from."""
     for row in rows:
-        print(row.key if ".*." in row.key else f"{row.key}: {_text(row.value)}")
-        print(f"  {row.sentence}")
+        console.show_line(row.key if ".*." in row.key else f"{row.key}: {_text(row.value)}")
+        console.show_line(f"  {row.sentence}")
         source = "the default" if row.origin == DEFAULT else f"from {row.origin}, default {_text(row.default)}"
-        print(f"  {row.type}" + ("" if ".*." in row.key else f"; {source}"))
+        console.show_line(f"  {row.type}" + ("" if ".*." in row.key else f"; {source}"))
 
 
 def _is_under(setting: Setting, key: str | None) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import ValidationError
 
 from annotation.assignment import Person
@@ -22,6 +21,7 @@ from corpus.locales import canonical_locale
 from flows.cli.setting_reference import settings as described
 from flows.models.base_catalog import entry_of
 from flows.runtime.settings import Settings
+from flows.runtime.yaml_text import dump_yaml
 
 FILE: Final = "earmark.yaml"
 """Name of the file."""
@@ -290,7 +290,7 @@ def _flow(value: object) -> str:
     """Return a value as YAML on one line; of a person, what differs from the defaults."""
     if isinstance(value, Person):
         value = value.model_dump(mode="json", exclude_defaults=True)
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
+    text = dump_yaml(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.base import Kind
 from flows.runtime.settings_layers import CONFIGS
+from flows.runtime.yaml_text import load_yaml
 from training.loop.hub import COMMIT, HUB_ID
 
 CATALOGUE: Final = CONFIGS / "bases" / "catalogue.yaml"
@@ -56,7 +56,7 @@ class CatalogueEntry(BaseModel):
 @cache
 def catalogue() -> tuple[CatalogueEntry, ...]:
     """Return all bases of the catalogue, those that come with earmark first."""
-    loaded = yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))
+    loaded = load_yaml(CATALOGUE.read_text(encoding="utf-8"))
     return tuple(CatalogueEntry.model_validate(each) for part in ("embedded", "hub") for each in loaded[part])
 
 

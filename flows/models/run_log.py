@@ -18,6 +18,7 @@ from flows.models.eval_set import AuditSet
 from flows.models.evaluation_store import MEASURE, judging_cost, stored_report
 from flows.models.slices import shown_slices
 from flows.models.version_description import data_text
+from flows.runtime.markdown import markdown_table, plain_text
 from flows.runtime.settings import NightSettings
 
 if TYPE_CHECKING:
@@ -159,19 +160,19 @@ def _note(kind: Kind, data: str, decision: Decision, judged: JudgedVersions, anc
     ]
     if base != decision.champion_version:
         rows.append((f"base, version {base}", None, on_anchor.get(base)))
-    table = [f"| {name} | {_percent(rate)} | {_percent(of_anchor)} |" for name, rate, of_anchor in rows]
+    headers = (MEASURE[kind], f"{difference.n} rows of {difference.speakers} speakers, {level}", anchor)
     change = f"{100 * difference.value:+.1f} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
     compared = f"{100 * decision.challenger.value:.1f} % against {100 * decision.champion.value:.1f} % of the champion"
     lines = [
-        f"**{decision.decision}**: {MEASURE[kind]} {compared}, {change}; {'; '.join(decision.reasons)}.",
+        f"**{decision.decision}**: {MEASURE[kind]} {compared}, {change}; {plain_text('; '.join(decision.reasons))}.",
         "",
-        f"| {MEASURE[kind]} | {difference.n} rows of {difference.speakers} speakers, {level} | {anchor} |",
-        "| --- | --- | --- |",
-        *table,
-        f"| change | {change} | |",
+        markdown_table(
+            headers,
+            [*((name, _percent(rate), _percent(of_anchor)) for name, rate, of_anchor in rows), ("change", change, "")],
+        ),
         "",
-        f"Learned from {data}",
-        *(["", f"{anchored.note[0].upper()}{anchored.note[1:]}."] if anchored.note else []),
+        f"Learned from {plain_text(data)}",
+        *(["", plain_text(f"{anchored.note[0].upper()}{anchored.note[1:]}.")] if anchored.note else []),
     ]
     return "\n".join(lines)
 

@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from corpus.errors import SettingsError, UsageError
 
+FIRST, LAST = date(1969, 12, 1), date(9998, 12, 31)
+"""First and last night that has a name: no arrival is from before 1970."""
+
 
 @dataclass(frozen=True, slots=True)
 class Night:
@@ -27,13 +30,15 @@ def night_named(name: str, time_zone: str, ends_at: int) -> Night:
         ends_at: hour of the day, local time [h]; a night has 23 or 25 h where the clocks change.
 
     Raises:
-        UsageError: the name is not a date.
+        UsageError: the name is not a date, or one that no arrival can have.
         SettingsError: the time zone is unknown.
     """
     try:
         day = date.fromisoformat(name)
     except ValueError:
         raise UsageError(f"night {name!r} is not a date such as 2026-11-22") from None
+    if not FIRST <= day <= LAST:
+        raise UsageError(f"night {day.isoformat()} is out of range; give a date between {FIRST} and {LAST}")
     zone = _zone(time_zone)
 
     def close(of: date) -> datetime:
@@ -44,16 +49,24 @@ def night_named(name: str, time_zone: str, ends_at: int) -> Night:
 
 def last_night(now: datetime, time_zone: str, ends_at: int) -> Night:
     """Return the newest night that has ended by `now`."""
-    local = now.astimezone(_zone(time_zone))
-    day = local.date() if local.time() >= time(ends_at) else local.date() - timedelta(days=1)
-    return night_named(day.isoformat(), time_zone, ends_at)
+    return _beside(night_of(now, time_zone, ends_at), -1, time_zone, ends_at)
 
 
 def night_of(moment: datetime, time_zone: str, ends_at: int) -> Night:
     """Return the night whose window the moment is in, which may not have ended yet."""
     local = moment.astimezone(_zone(time_zone))
     day = local.date() if local.time() < time(ends_at) else local.date() + timedelta(days=1)
-    return night_named(day.isoformat(), time_zone, ends_at)
+    night = night_named(day.isoformat(), time_zone, ends_at)
+    # where the clocks are set back at the end of a night, the local time does not tell on which side of it a moment is
+    while moment < night.start:
+        night = _beside(night, -1, time_zone, ends_at)
+    while moment >= night.end:
+        night = _beside(night, 1, time_zone, ends_at)
+    return night
+
+
+def _beside(night: Night, days: int, time_zone: str, ends_at: int) -> Night:
+    return night_named((date.fromisoformat(night.name) + timedelta(days=days)).isoformat(), time_zone, ends_at)
 
 
 def _zone(name: str) -> ZoneInfo:

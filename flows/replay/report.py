@@ -103,14 +103,12 @@ def plot_curves(report: ReplayReport, curves: Sequence[Curve]) -> Figure:
 
     names = dict.fromkeys(curve.strategy for curve in sorted(curves, key=lambda c: c.strategy != "random"))
     lines = {name: mean_points([curve for curve in curves if curve.strategy == name], POINTS) for name in names}
-    picture = learning_curve(lines, "accuracy")
+    levels = [("full pool", report.full_pool), (f"{report.until:.0%} of it", report.target)]
+    picture = learning_curve(lines, "accuracy", levels=levels)
     axes = picture.axes[0]
-    axes.axhline(report.full_pool, color="#666666", lw=0.8, ls=":", label="full pool")
-    axes.axhline(report.target, color="#666666", lw=0.8, ls="--", label=f"{report.until:.0%} of it")
     axes.set(title=f"{report.corpus}, learner {report.learner}, {report.seeds} seeds")
     with_log_labels(picture)
     axes.set_ylim(bottom=max(0.0, min(p.value for line in lines.values() for _, p in line) - 0.05), top=1.0)
-    axes.legend(frameon=False)
     return picture
 
 

@@ -21,8 +21,8 @@ from flows.reports.annotation_weekly import (
     cost_of_a_point,
     weeks,
 )
-from flows.reports.markdown import markdown_table
 from flows.runtime import console
+from flows.runtime.markdown import markdown_table
 from flows.runtime.output_files import MARK, write_output
 from flows.runtime.results import Result
 from training.evaluation.interval_text import rate_text
@@ -207,7 +207,7 @@ def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
 
 def _cell(key: str, value: object) -> object:
     if key in SHARES:
-        return console.percent(value)
+        return console.percent(value if isinstance(value, float) else None)
     return str(value)[:12] if key == "eval_set_id" else value
 
 
@@ -218,4 +218,4 @@ def show_weekly(report: WeeklyReport) -> None:
             console.show_table(name, *_cells(rows))
     headers, (cost,) = _cells([report.cost])
     console.show_pairs("cost", dict(zip(headers, cost, strict=True)))
-    print(f"page  {report.page}")
+    console.show_line(f"page  {report.page}")

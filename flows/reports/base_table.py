@@ -32,8 +32,8 @@ def show_bases(bases: Sequence[ListedBase]) -> None:
     console.show_table("bases", headers, rows, first_whole=True)
     for each in bases:
         if each.damaged:
-            print(f"{each.facts.name} is damaged: {each.note}")
-    print("earmark base add NAME fetches and checks one, earmark base use NAME learns from it from now on")
+            console.show_line(f"{each.facts.name} is damaged: {each.note}")
+    console.show_line("earmark base add NAME fetches and checks one, earmark base use NAME learns from it from now on")
 
 
 def show_base(bases: Sequence[ListedBase]) -> None:
@@ -48,9 +48,9 @@ def show_added(added: AddedBase) -> None:
     there = "was there before and is checked again" if added.already else "is checked and added"
     console.show_pairs(f"base {added.facts.name} {there}", _pairs(added.facts))
     if added.same_weights:
-        print(f"  these weights are already here as {', '.join(added.same_weights)}")
+        console.show_line(f"  these weights are already here as {', '.join(added.same_weights)}")
     for line in added.changed:
-        print(f"  changed: {line}")
+        console.show_line(f"  changed: {line}")
 
 
 def show_removed(removed: RemovedBase) -> None:

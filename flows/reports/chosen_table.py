@@ -42,6 +42,6 @@ def show_chosen(rows: Sequence[Mapping[str, Any]]) -> None:
         used = {row[key] for row in rows}
         for word, meaning in words.items():
             if word in used:
-                print(f"  {word}: {meaning}")
-    print("  errors: wrong words and a wrong intent that the label is expected to correct")
-    print("  time: expected time of an annotator")
+                console.show_line(f"  {word}: {meaning}")
+    console.show_line("  errors: wrong words and a wrong intent that the label is expected to correct")
+    console.show_line("  time: expected time of an annotator")

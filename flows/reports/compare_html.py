@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corpus.errors import UsageError
 from flows.reports.compare import Compared, FigureRow, SliceComparison
@@ -23,9 +20,8 @@ from flows.reports.compare_table import (
     slice_side,
     versions_of,
 )
+from flows.reports.page_templates import page_template
 from training.evaluation.interval_text import slice_text
-
-TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +59,7 @@ def write_page(home: Path, compared: Compared) -> Path:
 def page_html(compared: Compared) -> str:
     """Return the page as one HTML document that needs no other file."""
     report = compared.document
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    return environment.get_template("compare.html").render(
+    return page_template("compare.html").render(
         names=versions_of(report),
         points_head=points_head(versions_of(report)),
         figure_notes=figure_notes(report),

@@ -9,6 +9,7 @@ from corpus.records.evaluation import Interval
 from corpus.storage import operation_ids
 from flows.reports.compare import Compared, Comparison
 from flows.reports.compare_table import figure_text, points_head, versions_of
+from flows.runtime.markdown import markdown_table, plain_text
 from training.evaluation.interval_text import points_text
 
 if TYPE_CHECKING:
@@ -99,12 +100,14 @@ def _note(report: Comparison) -> str:
         f"Both on the same {rows.n} rows of {rows.speakers} speakers, 95 % intervals by speaker; the page is the "
         f"artifact `{PAGE}`.",
         "",
-        f"| | {names[0]} | {names[1]} | {points_head(names)} |",
-        "| --- | --- | --- | --- |",
+        markdown_table(
+            ("", *names, points_head(names)),
+            [
+                (row.name, figure_text(row.first), figure_text(row.second), points_text(row.difference))
+                for row in report.figures
+            ],
+        ),
+        "",
+        f"{report.better} utterances are better in {plain_text(names[1])}, {report.worse} are worse.",
     ]
-    for row in report.figures:
-        lines.append(
-            f"| {row.name} | {figure_text(row.first)} | {figure_text(row.second)} | {points_text(row.difference)} |"
-        )
-    lines += ["", f"{report.better} utterances are better in {names[1]}, {report.worse} are worse."]
     return "\n".join(lines)

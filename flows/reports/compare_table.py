@@ -104,7 +104,7 @@ def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
 def show_comparison(report: Comparison) -> None:
     """Print the comparison: figures, slices and cost, with what their words mean."""
     names, difference = versions_of(report), report.difference
-    print(
+    console.show_line(
         f"{difference.n} rows of {difference.speakers} speakers, evaluation set {report.eval_set_id[:12]}, "
         f"{report.forms}; intervals are 95 %, by speaker"
     )
@@ -113,17 +113,17 @@ def show_comparison(report: Comparison) -> None:
     ]
     console.show_table("", ("", *names, points_head(names)), figures)
     for line in figure_notes(report):
-        print(line)
+        console.show_line(line)
     slices = [
         (row.slice, size_text(row), slice_text(row.first), slice_text(row.second), slice_change(row))
         for row in report.slices
     ]
     console.show_table(f"{report.measure} by slice", ("slice", "rows, speakers", *names, points_head(names)), slices)
     for line in notes_of(report):
-        print(line)
+        console.show_line(line)
     console.show_table("cost", ("", *names), cost_rows(report))
-    print(f"{report.better} utterances are better in {names[1]}, {report.worse} are worse")
+    console.show_line(f"{report.better} utterances are better in {names[1]}, {report.worse} are worse")
     if report.page is not None:
-        print(f"page: {report.page}")
+        console.show_line(f"page: {report.page}")
     if report.run is not None:
-        print(f"MLflow run: {report.run}")
+        console.show_line(f"MLflow run: {report.run}")

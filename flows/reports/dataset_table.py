@@ -29,7 +29,7 @@ def show_dataset(title: str, document: Mapping[str, Any]) -> None:
 def show_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each dataset, the documents of `DatasetRow`: what it holds, where, and until when."""
     if not rows:
-        print("no dataset was handed out")
+        console.show_line("no dataset was handed out")
         return
     headers = ("dataset", "format", "clips", "rows", "handed out (UTC)", "kept until (UTC)", "state", "place")
     console.show_table("datasets", headers, [_cells(row) for row in rows])

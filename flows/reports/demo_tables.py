@@ -102,24 +102,26 @@ def show_demo(report: DemoReport) -> None:
         _show_champions(nights, kind)
     if any(night.asr.newest is not None for night in nights):
         _show_speakers(nights)
-    print("what each choice was based on")
+    console.show_line("what each choice was based on")
     for night in nights:
         for name, line in sample_lines(night.evidence.to_json()).items():
             if name not in ("cost label_intent", "cost triage"):
-                print(f"  {night.night} {name}: {line}")
-    print("what the next labels bring")
+                console.show_line(f"  {night.night} {name}: {line}")
+    console.show_line("what the next labels bring")
     for name, line in outlook_lines(nights[-1].outlook).items():
-        print(f"  {name.removeprefix('outlook ')}: {line}")
-    print("decisions")
+        console.show_line(f"  {name.removeprefix('outlook ')}: {line}")
+    console.show_line("decisions")
     for night in nights:
         for name, why in night.decisions.items():
-            print(f"  {night.night} {name}: {why}")
+            console.show_line(f"  {night.night} {name}: {why}")
     for kind in LABELS:
         _show_curves(nights, kind)
-    print(f"{len(nights)} nights in {report.seconds:.0f} s; home {report.home}")
+    console.show_line(f"{len(nights)} nights in {report.seconds:.0f} s; home {report.home}")
     if report.page is not None:
-        print(f"page of the last night: {report.page}")
-    print("next: earmark status, earmark ui, earmark compare asr/base asr/champion (each with --config demo)")
+        console.show_line(f"page of the last night: {report.page}")
+    console.show_line(
+        "next: earmark status, earmark ui, earmark compare asr/base asr/champion (each with --config demo)"
+    )
 
 
 def _show_champions(nights: Sequence[DemoNight], kind: Kind) -> None:
@@ -143,7 +145,7 @@ def _show_curves(nights: Sequence[DemoNight], kind: Kind) -> None:
     rates = [(night.of(kind).rate, night.of(kind).base_rate) for night in nights]
     champion, base = ([None if rate is None else rate.value for rate in of] for of in zip(*rates, strict=True))
     curves = {"C champion": champion, "b base": base}
-    print("\n".join(sketch(f"{LABELS[kind]} over the nights", [night.night for night in nights], curves)))
+    console.show_line("\n".join(sketch(f"{LABELS[kind]} over the nights", [night.night for night in nights], curves)))
 
 
 def _show_speakers(nights: Sequence[DemoNight]) -> None:

@@ -40,15 +40,15 @@ def show_findings(report: DoctorReport) -> None:
     found = report.orphans or ()
     done = "deleted" if report.repaired is not None and "files" in report.repaired else "would delete"
     for orphan in found[:SHOWN]:
-        print(f"{done}  {orphan.kind}  {orphan.name}")
+        console.show_line(f"{done}  {orphan.kind}  {orphan.name}")
     if len(found) > SHOWN:
-        print(f"{done}  {len(found) - SHOWN} more; --json names all of them")
+        console.show_line(f"{done}  {len(found) - SHOWN} more; --json names all of them")
     for blocked in report.replaced or ():
-        print(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
+        console.show_line(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
     for problem in report.problems:
-        print(f"PROBLEM  {problem}")
+        console.show_line(f"PROBLEM  {problem}")
     poor = sum(line.startswith("WARNING") for line in champions)
     if not report.problems:
-        print(
+        console.show_line(
             f"the home is sound; {poor} of its champions {'is' if poor == 1 else 'are'} poor" if poor else "all is well"
         )

@@ -20,16 +20,16 @@ def show_retrain_preview(document: Mapping[str, Any]) -> None:
 
 def show_night_preview(document: Mapping[str, Any]) -> None:
     """Print the document of a `NightPreview`, a block for each step."""
-    print(f"night {document['night']} (dry run, nothing is written)")
+    console.show_line(f"night {document['night']} (dry run, nothing is written)")
     console.show_pairs("merge", {"files of answers": document["answers"]})
     if document["answers"]:
-        print("  their labels are counted only once they are merged, which the night does first")
+        console.show_line("  their labels are counted only once they are merged, which the night does first")
     for kind in ("asr", "intent"):
         console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
     console.show_pairs("ingest", inbox_lines(document["inbox"]))
     console.show_pairs("score and sample", _scoring_lines(document))
     if document.get("promotion"):
-        print(document["promotion"])
+        console.show_line(document["promotion"])
 
 
 def _scoring_lines(document: Mapping[str, Any]) -> dict[str, int | str]:

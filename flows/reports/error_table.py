@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from corpus.names import printable
 from flows.reports.error_analysis import Mistake, MistakesReport, SlotText
 from flows.runtime.console import percent
 
@@ -30,20 +31,25 @@ def show_mistakes(report: MistakesReport) -> None:
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, soft_wrap=True)
+
+    def show(line: Text) -> None:
+        line.plain = printable(line.plain)
+        console.print(line)
+
     where = f" in {', '.join(report.slices)}" if report.slices else ""
-    console.print(
+    show(
         Text(
             f"{report.kind} {report.version}: {report.wrong} of {report.rows} rows that judge{where} have a "
             f"mistake; the worst {len(report.utterances)}"
         )
     )
     if report.closed:
-        console.print(Text(f"{report.closed} more may not be opened any more"))
+        show(Text(f"{report.closed} more may not be opened any more"))
     for number, row in enumerate(report.utterances, 1):
-        console.print(Text(f"\n{number}. {row.utterance_id}", style="bold"))
-        console.print(Text("   " + ", ".join(f"{name}={value}" for name, value in row.slices.items()), style="dim"))
+        show(Text(f"\n{number}. {row.utterance_id}", style="bold"))
+        show(Text("   " + ", ".join(f"{name}={value}" for name, value in row.slices.items()), style="dim"))
         for line in _lines(row, console.width - 10):
-            console.print(line)
+            show(line)
 
 
 def _lines(row: Mistake, width: int) -> Iterator[Text]:

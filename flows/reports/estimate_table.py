@@ -32,7 +32,7 @@ REST: Final = {
 def show_estimate(report: TrafficEstimate) -> None:
     """Print the estimate; one line says where there are too few rows."""
     for line in filter(None, (frame_line(report), rest_line(report), counts_line(report.audit), report.too_few)):
-        print(line)
+        console.show_line(line)
     if report.too_few is not None:
         return
     versions = " and ".join(f"{kind}/{version}" for kind, version in report.versions.items())
@@ -51,10 +51,10 @@ def show_estimate(report: TrafficEstimate) -> None:
             ],
         )
         if any(each.thin for each in report.slices):
-            print(THIN_NOTE)
+            console.show_line(THIN_NOTE)
     every = [*report.rates.values(), *(rate for each in report.slices for rate in each.rates.values())]
     if not all(says_enough(rate) for rate in every if rate is not None):
-        print(TOO_FEW_NOTE)
+        console.show_line(TOO_FEW_NOTE)
 
 
 def frame_line(report: TrafficEstimate) -> str:

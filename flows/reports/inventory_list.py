@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from annotation.inventory import InventorySettings, join_inventory
 from corpus.handle import Corpus
 from corpus.records.inventory import NAME_KINDS, Inventory, NameKind
@@ -19,6 +17,7 @@ from corpus.tables import inventory as inventory_table
 from corpus.tables.inventory import StoredNames
 from flows.models.inventory import champion_names
 from flows.runtime.results import Result
+from flows.runtime.yaml_text import dump_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def as_config(report: InventoryReport) -> dict[str, Any]:
 
 def as_yaml(report: InventoryReport) -> str:
     """Return the branch `inventory` as YAML; former names, which no configuration has, are commands in its comments."""
-    text = yaml.safe_dump(as_config(report), sort_keys=False, allow_unicode=True, width=100)
+    text = dump_yaml(as_config(report), width=100)
     commands = [
         f"#   earmark inventory merge {'--slot ' if row.kind == 'slot' else ''}{shlex.join(['--', old, row.name])}\n"
         for row in report.names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from corpus.names import printable
 from flows.models.proposals import ProposalRow, ProposalsReport
 from flows.reports.inventory_list import InventoryReport
 from flows.runtime import console
@@ -18,7 +19,7 @@ def show_inventory(report: InventoryReport) -> None:
     for kind, title in (("intent", "intents"), ("slot", "slots")):
         rows = [row for row in report.names if row.kind == kind]
         if not rows:
-            print(f"{title}: none")
+            console.show_line(f"{title}: none")
             continue
         table = [
             (
@@ -32,7 +33,7 @@ def show_inventory(report: InventoryReport) -> None:
         headers = ("name", "from", *(["labels"] if kind == "intent" else []), "description")
         console.show_table(title, headers, table)
     if report.proposing:
-        print(
+        console.show_line(
             f"{report.proposing} utterances had answers with new names: earmark inventory proposals lists the open ones"
         )
 
@@ -40,16 +41,16 @@ def show_inventory(report: InventoryReport) -> None:
 def show_proposals(report: ProposalsReport) -> None:
     """Print the proposed names, and the commands that adopt or map them. They are content: never for a log."""
     if not report.proposals:
-        print("no answer names anything outside the inventory")
+        console.show_line("no answer names anything outside the inventory")
     else:
         rows = [
             (row.kind, row.name, str(row.answers), str(row.utterances), str(row.people), row.like or "")
             for row in report.proposals
         ]
         console.show_table("proposals", ("kind", "name", "answers", "utterances", "people", "spelled like"), rows)
-        print("\n".join(next_commands(report.proposals)))
+        console.show_line("\n".join(next_commands(report.proposals)))
     if report.closed:
-        print(f"{report.closed} utterances with proposals may not be opened any more")
+        console.show_line(f"{report.closed} utterances with proposals may not be opened any more")
 
 
 def show_outside(answers: Mapping[str, int], report: ProposalsReport | None = None) -> None:
@@ -63,13 +64,13 @@ def show_outside(answers: Mapping[str, int], report: ProposalsReport | None = No
         rows = [row for row in report.proposals if row.kind == kind] if report else []
         says = "answer names" if count == 1 else "answers name"
         which = f"all that are open now are {_names(rows)}" if report else "earmark inventory proposals lists them"
-        print(f"{count} {says} {kind}s outside the inventory: {which}")
+        console.show_line(f"{count} {says} {kind}s outside the inventory: {which}")
         if rows or report is None:
-            print("\n".join(f"  {line}" for line in _commands(kind, rows)))
+            console.show_line("\n".join(f"  {line}" for line in _commands(kind, rows)))
 
 
 def _names(rows: Sequence[ProposalRow]) -> str:
-    names = ", ".join(f"{console.printable(row.name)} ({_count(row.answers, 'answer')})" for row in rows[:MOST_NAMES])
+    names = ", ".join(f"{printable(row.name)} ({_count(row.answers, 'answer')})" for row in rows[:MOST_NAMES])
     return names + (f" and {len(rows) - MOST_NAMES} more" if len(rows) > MOST_NAMES else "")
 
 
@@ -112,7 +113,7 @@ def left_out_lines(proposals: Sequence[ProposalRow]) -> list[str]:
     for row in proposals:
         slot = " --slot" if row.kind == "slot" else ""
         lines.append(
-            f"left out: {console.printable(row.name)}, nearly {console.printable(row.like or '')}; "
+            f"left out: {printable(row.name)}, nearly {printable(row.like or '')}; "
             f"{_map_command([row], slot)}, or earmark inventory adopt {quoted(row.name)}{slot}"
         )
     return lines
@@ -122,4 +123,4 @@ def quoted(name: str) -> str:
     """Return a name as a shell takes it."""
     import shlex
 
-    return shlex.quote(console.printable(name))
+    return shlex.quote(printable(name))

@@ -77,7 +77,7 @@ def _show_utterance(report: UtteranceLineage) -> None:
     _show("labels", report.labels, ("revision", "current", "source", "agreement", "annotators"))
     versions = (*report.learned_by, *report.left_out_by, *report.judges)
     if not versions:
-        print("no version learned from it")
+        console.show_line("no version learned from it")
         return
     columns = ("version", "role", "label revision", "tainted", "left out")
     rows = [

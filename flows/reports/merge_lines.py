@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from corpus.names import printable
 from flows.reports.report_words import worded
 from flows.runtime import console
 
@@ -47,9 +48,9 @@ def show_open_questions(document: Mapping[str, Any], *, people_listed: bool) -> 
     contradicted, undecided = document.get("contradicted", []), document.get("undecided", {})
     left = document.get("nobody_left", {})
     for line in [*contradiction_lines(contradicted, people_listed), *undecided_lines(undecided, people_listed, left)]:
-        print(f"  {line}")
+        console.show_line(f"  {line}")
     for line in unlisted_lines(document.get("unlisted", {})):
-        print(f"WARNING  {line}")
+        console.show_line(f"WARNING  {line}")
 
 
 def merge_title(document: Mapping[str, Any]) -> str:
@@ -88,7 +89,7 @@ def unlisted_lines(unlisted: Mapping[str, int]) -> list[str]:
     if not unlisted:
         return []
     count = sum(unlisted.values())
-    who = ", ".join(f"{console.printable(name)} ({number})" for name, number in unlisted.items())
+    who = ", ".join(f"{printable(name)} ({number})" for name, number in unlisted.items())
     are = "answer is of somebody" if count == 1 else "answers are of people"
     count_like = "it counts" if count == 1 else "they count"
     return [

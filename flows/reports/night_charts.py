@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from flows.reports import night_sections as sections
-from flows.reports.compare_html import TEMPLATES
 from flows.reports.night_report import NightReport
+from flows.reports.page_templates import page_template
 from flows.reports.svg_chart import Chart
 from flows.runtime.output_files import write_output
 from training.evaluation.gate import PromotionSettings
@@ -44,5 +42,4 @@ def charts_of(report: NightReport, gate: PromotionSettings) -> dict[str, tuple[s
 
 def chart_svg(title: str, chart: Chart) -> str:
     """Return a chart as an SVG document with its title, legend and style."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("chart.svg").render(title=title, of=chart)
+    return page_template("chart.svg").render(title=title, of=chart)

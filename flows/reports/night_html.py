@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from corpus.handle import Corpus
 from flows.reports import night_sections as sections
 from flows.reports import night_traffic
-from flows.reports.compare_html import TEMPLATES
 from flows.reports.curve_sketch import sketch
 from flows.reports.night_report import NightReport, night_report
+from flows.reports.page_templates import page_template
 from flows.reports.sample_summary import no_requests
+from flows.runtime import console
 from flows.runtime.output_files import write_output
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasSampling
 from training.evaluation.gate import PromotionSettings
@@ -50,10 +49,7 @@ def write_night_page(
 
 def night_html(report: NightReport, gate: PromotionSettings) -> str:
     """Return the page as one HTML document that needs no other file."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    return environment.get_template("night.html").render(
+    return page_template("night.html").render(
         report=report,
         tiles=sections.tiles(report),
         funnel_chart=sections.funnel_chart(report),
@@ -83,6 +79,6 @@ def show_night(report: NightReport, file: Path) -> None:
         champion, base, challenger = zip(*rates, strict=True) if rates else ((), (), ())
         curves = {"C champion": champion, "b base": base, "x challenger": challenger}
         values = {name: [None if rate is None else rate.value for rate in found] for name, found in curves.items()}
-        print("\n".join(sketch(f"{kind.measure}, {where}", [row.night for row in kind.shown], values)))
-        print(f"{sections.finding(kind)}\n")
-    print(f"page  {file}")
+        console.show_line("\n".join(sketch(f"{kind.measure}, {where}", [row.night for row in kind.shown], values)))
+        console.show_line(f"{sections.finding(kind)}\n")
+    console.show_line(f"page  {file}")

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from flows.reports.champion_lines import document_lines
 from flows.reports.label_account import account_text
-from flows.reports.markdown import Cells, markdown_table, plain_text
 from flows.reports.night_report import KindReport, NightReport
 from flows.reports.night_sections import choice_finding, finding
 from flows.reports.night_traffic import traffic_finding, traffic_table
 from flows.reports.report_words import worded
 from flows.reports.sample_summary import no_requests, sample_lines
 from flows.runtime.console import cell, percent
+from flows.runtime.markdown import Bold, Cells, markdown_table, plain_text
 
 NOT_IN_A_CELL: Final = frozenset(
     {
@@ -65,7 +65,7 @@ def night_markdown(report: Mapping[str, Any], night: NightReport | None = None) 
     parts = [
         f"# Night {report['night']}",
         _link(str(report.get("page", ""))),
-        f"**Warning**: {report['warning']}" if report.get("warning") else "",
+        f"**Warning**: {plain_text(report['warning'])}" if report.get("warning") else "",
         *_section("What came in", _came_in(report, night)),
         *_section("What was chosen", _chosen(report, night)),
         *_section("What was answered", _answered(report), *_answered_of(night)),
@@ -171,7 +171,7 @@ def _learned(report: Mapping[str, Any]) -> str:
 
 def _decided(report: Mapping[str, Any]) -> str:
     rows: list[Cells] = [
-        (model, found.get("version"), f"**{found['decision']}**", found.get("champion"))
+        (model, found.get("version"), Bold(found["decision"]), found.get("champion"))
         for model, found in _models(report)
         if found.get("decision")
     ]

@@ -13,7 +13,7 @@ COUNTS = ("received", "refused", "accepted", "scored", "chosen", "answered", "la
 def show_nights(rows: Sequence[NightRow], title: str = "nights, newest last") -> None:
     """Print one line for each night, or that there is none yet."""
     if not rows:
-        print("no night yet; earmark ingest MANIFEST brings the first utterances")
+        console.show_line("no night yet; earmark ingest MANIFEST brings the first utterances")
         return
     headers = ("night", *COUNTS, "learned", "promoted", "state")
     shown = [

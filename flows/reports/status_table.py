@@ -32,13 +32,13 @@ def show_status(report: StatusReport) -> None:
     ]
     console.show_pairs("promotion", {kind: wait.text for kind, wait in report.promotion.items()})
     if report.promotion_budget:
-        print(f"  {report.promotion_budget}")
+        console.show_line(f"  {report.promotion_budget}")
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
     console.show_lines("champions on labelled clips", champion_lines(report.champions))
     if report.leads:
         console.show_lines("clear leads on few rows", list(report.leads.values()))
     for problem in report.problems:
-        print(f"PROBLEM  {problem}")
+        console.show_line(f"PROBLEM  {problem}")
 
 
 def _uses(report: StatusReport) -> dict[str, str]:

@@ -25,11 +25,11 @@ def show_suspects(document: Mapping[str, Any], found: int, everything: bool = Fa
         if of_kind:
             _show_rows(kind, of_kind, document.get("asked"))
     for kind, count in document["judged"].items():
-        print(f"{NAMES[kind]}: {_judged(document, kind, count)}")
+        console.show_line(f"{NAMES[kind]}: {_judged(document, kind, count)}")
     if found > len(rows):
-        print(_shown(len(rows), len(document["rows"]), found))
+        console.show_line(_shown(len(rows), len(document["rows"]), found))
     if document["asked_before"]:
-        print(f"{document['asked_before']} more are left out: somebody is or was asked about them again")
+        console.show_line(f"{document['asked_before']} more are left out: somebody is or was asked about them again")
     if "asked" in document:
         _show_asked(document["asked"])
 
@@ -80,23 +80,27 @@ def _show_rows(kind: str, rows: Sequence[Mapping[str, Any]], asked: Mapping[str,
     headers = ["utterance", score, *([] if in_round is None else ["asked"]), "given by", "evidence", "why"]
     console.show_table(NAMES[kind], headers, shown, first_whole=True)
     if kind == "intent":
-        print("  chance: estimated, that the intent is wrong")
-        print("  p: its probability by a model of other utterances; neighbours: share of similar ones that have it")
+        console.show_line("  chance: estimated, that the intent is wrong")
+        console.show_line(
+            "  p: its probability by a model of other utterances; neighbours: share of similar ones that have it"
+        )
     else:
-        print("  rank: from 0 to 1, 0.5 beyond what right transcripts cost; no probability")
-        print("  nats a word: what the label costs the named model beside its own text; word edits: between the two")
+        console.show_line("  rank: from 0 to 1, 0.5 beyond what right transcripts cost; no probability")
+        console.show_line(
+            "  nats a word: what the label costs the named model beside its own text; word edits: between the two"
+        )
 
 
 def _show_asked(asked: Mapping[str, Any]) -> None:
     """Print what was asked again, and what was not and why."""
     if "export" not in asked:
-        print("nothing is asked again")
+        console.show_line("nothing is asked again")
     else:
         audit = f", {asked['audit']} of them audit rows at random" if asked["audit"] else ""
         minutes = f"{asked['minutes_expected']:g} annotator minutes expected"
-        print(f"round {asked['round']}: {asked['asked']} asked again{audit}, {minutes}")
+        console.show_line(f"round {asked['round']}: {asked['asked']} asked again{audit}, {minutes}")
         where = next((asked["export"][key] for key in ("folder", "skipped", "not_done") if key in asked["export"]), "")
         if where:
-            print(f"  {where}")
+            console.show_line(f"  {where}")
     for reason, count in asked["left"].items():
-        print(f"  {count} not asked: {LEFT.get(reason, reason)}")
+        console.show_line(f"  {count} not asked: {LEFT.get(reason, reason)}")

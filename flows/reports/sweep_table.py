@@ -7,10 +7,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from flows.runtime import console
 from flows.runtime.durations import duration_text, rough_text
+from flows.runtime.yaml_text import dump_yaml
 
 UNKNOWN = "unknown until the first training"
 
@@ -32,7 +31,7 @@ def show_sweep_preview(document: Mapping[str, Any]) -> None:
         left = each.get("seconds")
         count = f"{each['trials']} trials" if each["trials"] > 1 else "1 trial"
         parts = [count, f"{each['done']} done" if each["done"] else "", rough_text(left) if left else ""]
-        print(f"  {each['name']}  ({', '.join(filter(None, parts))})")
+        console.show_line(f"  {each['name']}  ({', '.join(filter(None, parts))})")
 
 
 def show_sweep(document: Mapping[str, Any]) -> None:
@@ -44,7 +43,7 @@ def show_sweep(document: Mapping[str, Any]) -> None:
     seeds = f", {document['seeds']} seeds each" if document["seeds"] > 1 else ""
     folds = f" in {document['folds']} folds" if document["folds"] > 1 else ""
     base = document["base_error"]
-    print(
+    console.show_line(
         f"{kind}: {document['labels']} labels{folds}{seeds}, compared on {document['dev_rows']} rows of "
         f"{document['dev_speakers']} speakers, 95 % intervals by speaker" + (f"; base {_rate(base)}" if base else "")
     )
@@ -63,10 +62,10 @@ def show_sweep(document: Mapping[str, Any]) -> None:
     console.show_table("", (*headers, "loss", "time", ""), rows)
     reasons = {each["why"] for each in tried if each["why"]}
     for why in sorted(reasons):
-        print(f"not usable: {why}")
-    print(f"{document['trained']} trials run now, {document['already']} before; nothing is registered")
+        console.show_line(f"not usable: {why}")
+    console.show_line(f"{document['trained']} trials run now, {document['already']} before; nothing is registered")
     for line in best_lines(document):
-        print(line)
+        console.show_line(line)
 
 
 def best_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -86,7 +85,7 @@ def best_lines(document: Mapping[str, Any]) -> Iterator[str]:
             branch = branch.setdefault(name, {})
         branch[last] = value
     yield "best settings, for the file of settings:"
-    yield from (f"  {line}" for line in yaml.safe_dump(tree, sort_keys=False).splitlines())
+    yield from (f"  {line}" for line in dump_yaml(tree).splitlines())
     options = " ".join(f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in best.items())
     yield f"earmark retrain {kind} {options}"
 

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from corpus.names import printable
+
 MOST_REFUSED: Final = 10
 """How many reasons of refused lines are printed; `--json` lists every line of the report."""
 
@@ -26,7 +28,12 @@ MOST_WORD: Final = 32
 
 def note(line: str) -> None:
     """Print a line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def show_line(line: str, end: str = "\n") -> None:
+    """Print a line, or a text of several, on stdout; no character in it steers the terminal."""
+    print(printable(line), end=end)
 
 
 def show_json(document: object) -> None:
@@ -72,8 +79,14 @@ def show_table(
     else:
         _show_blocks(title, headers, texts)
         return
+    heading = Text(printable(title))
     table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, padding=(0, padding)
+        title=heading,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, padding),
     )
     for index, header in enumerate(headers):
         numeric = all(isinstance(row[index], int | float) or row[index] in ("", "-", None) for row in rows)
@@ -116,32 +129,28 @@ def column_widths(
 
 def _show_blocks(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print each row as lines of names and values, below its first value."""
-    print(title)
+    show_line(title)
     size = max(len(header) for header in headers)
     for row in rows:
-        print(f"{headers[0]} {row[0]}")
+        show_line(f"{headers[0]} {row[0]}")
         for header, text in zip(headers[1:], row[1:], strict=True):
-            print(f"  {header:<{size}}  {' '.join(text.split())}")
-
-
-def printable(text: str) -> str:
-    """Return a text with a sign in place of every character that would steer the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+            show_line(f"  {header:<{size}}  {' '.join(text.split())}")
 
 
 def show_pairs(title: str, pairs: Mapping[str, object]) -> None:
     """Print names and values on stdout, one pair on each line."""
-    print(title)
+    show_line(title)
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
-        print(f"  {name:<{width}}  {cell(value)}")
+        indented = cell(value).replace("\n", f"\n{'':<{width + 4}}")  # a line break in a value begins no other pair
+        show_line(f"  {name:<{width}}  {indented}")
 
 
 def show_lines(title: str, lines: Sequence[str]) -> None:
     """Print a title and sentences on stdout, one on each line."""
-    print(title)
+    show_line(title)
     for line in lines:
-        print(f"  {line}")
+        show_line(f"  {line}")
 
 
 def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) -> None:
@@ -168,15 +177,16 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
         more = counts.get(reason, 0) - listed[reason]
         count = len(numbers) + more if reason in ONE_DETAIL and not several and None not in files else len(numbers)
         counted += count
-        print(f"  {place}{_line_numbers(word, numbers, count, at_least=more > 0 and count == len(numbers))}: {what}")
+        numbered = _line_numbers(word, numbers, count, at_least=more > 0 and count == len(numbers))
+        show_line(f"  {place}{numbered}: {what}")
     left = len(lines) - sum(len(numbers) for _, numbers in shown)
     if left:
-        print(f"  and {left} more; --json lists them")
+        show_line(f"  and {left} more; --json lists them")
     total = sum(counts.values())
     if lines and total == counted > len(lines):
-        print(f"  --json lists the first {len(lines)} of them one by one")
+        show_line(f"  --json lists the first {len(lines)} of them one by one")
     elif lines and total > len(lines):
-        print(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
+        show_line(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
 
 
 def _refused_item(line: Mapping[str, object]) -> tuple[str, object]:

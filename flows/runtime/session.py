@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
+from corpus.names import printable
 from corpus.storage.store_faults import fault_of, is_fault
 from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
@@ -236,5 +237,5 @@ def fail(error: BaseException) -> int:
         line, status = describe_unforeseen(error), 1
         if os.environ.get("EARMARK_DEBUG"):
             traceback.print_exception(error)
-    print("earmark: " + " ".join(line.split()), file=sys.stderr, flush=True)
+    print(printable("earmark: " + " ".join(line.split())), file=sys.stderr, flush=True)
     return status

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -31,7 +30,9 @@ from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
 from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
-from flows.runtime.settings_layers import DEFAULT, changes, find_file, merged, origin_of, origins
+from flows.runtime.schedules import checked_cron
+from flows.runtime.settings_layers import DEFAULT, Change, changes, find_file, merged, origin_of, origins
+from flows.runtime.settings_types import not_numbers
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
 from sampling.stopping_rule import StoppingSettings
@@ -48,8 +49,9 @@ class NightSettings(BaseModel):
     Attributes:
         time_zone: IANA name of the time zone; a night is the 24 h that end at `ends_at` of its day in this zone.
         ends_at: Hour of the day at which a night closes [h].
-        schedule: Cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
-            skipped or doubled when the clocks change.
+        schedule: Cron expression, in `time_zone`, for `earmark serve`. Not in hours that the clocks of that zone skip
+            or repeat, such as 02:00-02:59 in Berlin, 01:00-01:59 in London and 23:00-00:59 in Santiago:
+            `earmark serve` says on which days the schedule falls into them.
         inbox: Folder whose manifests a nightly run ingests; default `<home>/inbox`.
         late_days: How long after its night an utterance may still arrive and be sampled, in a later round [days].
         answers: Folder whose annotation files a nightly run merges; default `<tasks>/answers`.
@@ -78,9 +80,7 @@ class NightSettings(BaseModel):
     @field_validator("schedule")
     @classmethod
     def _cron(cls, value: str) -> str:
-        if not re.fullmatch(r"[\w*/,\-]+( [\w*/,\-#]+){4}", value):
-            raise ValueError(f"{value!r} is no cron expression such as '30 4 * * *'")
-        return value
+        return checked_cron(value)
 
 
 BACKENDS: Final = ("files", "label_studio")
@@ -236,16 +236,23 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
     """
     source = "the settings" if config is None else find_file(config).name
     layers = changes(config, overrides)
+    tree = merged(layers)
     try:
-        return Settings.model_validate(merged(layers))
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
         key = ".".join(str(part) for part in error.errors()[0]["loc"])
-        origin = origin_of(key, origins(layers))
-        raise SettingsError(
-            f"{source if origin == DEFAULT else origin.removeprefix('file ')}: {describe(error)}"
-        ) from None
+        raise SettingsError(f"{_place(key, layers, source)}: {describe(error)}") from None
     except SettingsError as error:  # a backend, strategy or measure that no package offers
         raise SettingsError(f"{source}: {error}") from None
+    for keys, wanted in not_numbers(tree, settings):
+        raise SettingsError(f"{_place('.'.join(keys), layers, source)}: {'.'.join(keys)}: {wanted}")
+    return settings
+
+
+def _place(key: str, layers: Sequence[Change], source: str) -> str:
+    """Return where the value of a setting comes from, in words; `source` for a default."""
+    origin = origin_of(key, origins(layers))
+    return source if origin == DEFAULT else origin.removeprefix("file ")
 
 
 def describe(error: ValidationError) -> str:
@@ -258,6 +265,8 @@ def describe(error: ValidationError) -> str:
         suggestion = f", did you mean {like[0]}?" if like else ""
         return f"unknown key {key}{suggestion}" + (f"; known here are {', '.join(known)}" if known else "")
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_type" and isinstance(first["input"], int | float):
+        message += "; put it in quotes"
     return f"{key}: {message[0].lower()}{message[1:]}"
 
 

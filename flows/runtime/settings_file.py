@@ -12,6 +12,7 @@ from corpus.errors import Refused, SettingsError
 from corpus.storage.durable_write import write_file
 from flows.runtime.environment import Json
 from flows.runtime.settings_layers import CONFIGS, find_file
+from flows.runtime.yaml_text import YamlFault, compose_yaml, dump_yaml, load_yaml
 
 INDENT: Final = "  "
 
@@ -35,7 +36,7 @@ def changed_text(config: Path, branch: str, values: dict[str, str | None]) -> st
         raise Refused(f"{path.name} comes with earmark and is not changed; write {wanted} into a file of your own")
     text = path.read_text(encoding="utf-8")
     expected = _load(path, text)
-    with suppress(yaml.YAMLError):  # an alias may have lost its anchor; the check below finds it
+    with suppress(YamlFault):  # an alias may have lost its anchor; the check below finds it
         for key, value in values.items():
             text = _with(text, branch, key, value)
     below = expected.get(branch) or {}
@@ -56,7 +57,7 @@ def write_text(config: Path, text: str) -> None:
 
 def _with(text: str, branch: str, key: str, value: str | None) -> str:
     """Return the text with the value in place of the one that is there, or with a line more."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = compose_yaml(text)
     below = _value_of(root, branch)
     if isinstance(below, yaml.MappingNode):
         there = _value_of(below, key)
@@ -95,17 +96,17 @@ def _value_of(node: yaml.Node | None, key: str) -> yaml.Node | None:
 def _meaning(text: str) -> Json:
     """Return what a text means, None where it is not YAML."""
     try:
-        found: Json = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found: Json = load_yaml(text)
+    except YamlFault:
         return None
     return found
 
 
 def _load(path: Path, text: str) -> dict[str, Json]:
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise SettingsError(f"{path.name} is not YAML; fix it") from None
+        found = load_yaml(text)
+    except YamlFault as fault:
+        raise SettingsError(fault.of(path.name)) from None
     if found is not None and not isinstance(found, dict):
         raise SettingsError(f"{path.name} must have keys and values, not a {type(found).__name__}")
     return found or {}
@@ -113,4 +114,4 @@ def _load(path: Path, text: str) -> dict[str, Json]:
 
 def _scalar(value: str | None) -> str:
     """Return a value as YAML on one line."""
-    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).removesuffix("\n").removesuffix("\n...")
+    return dump_yaml(value, default_flow_style=True).removesuffix("\n").removesuffix("\n...")

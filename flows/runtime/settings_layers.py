@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from corpus.errors import SettingsError
 from flows.runtime.environment import Json, from_environment, variable_of
+from flows.runtime.yaml_text import YamlFault, load_yaml
 
 CONFIGS: Final = Path(__file__).resolve().parents[2] / "configs"
 """Folder of the settings files that come with earmark."""
@@ -96,12 +95,11 @@ def _of_file(config: Path | None) -> list[Change]:
         return []
     path = find_file(config)
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name} can't be read: {type(error).__name__}; check its rights") from None
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-        raise SettingsError(f"{path.name} line {line} is not YAML; fix it") from None
+    except YamlFault as fault:
+        raise SettingsError(fault.of(path.name)) from None
     if loaded is not None and not isinstance(loaded, dict):
         raise SettingsError(f"{path.name} must have keys and values, not a {type(loaded).__name__}")
     return [Change((key,), value, f"file {path.name}") for key, value in (loaded or {}).items()]
@@ -120,9 +118,9 @@ def _of_overrides(overrides: Sequence[str]) -> Iterator[Change]:
         if not separator or not key:
             raise SettingsError(f"--set {override}: give it as key=value, such as --set sampling.clips=40")
         try:
-            yield Change(tuple(key.split(".")), yaml.safe_load(value), "--set")
-        except yaml.YAMLError:
-            raise SettingsError(f"--set {key}: the value is not YAML; put it in quotes") from None
+            yield Change(tuple(key.split(".")), load_yaml(value), "--set")
+        except YamlFault as fault:
+            raise SettingsError(f"--set {key}: {fault.of_value()}") from None
 
 
 def find_file(config: Path) -> Path:

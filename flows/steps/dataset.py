@@ -16,9 +16,8 @@ from corpus.errors import Refused, UsageError
 from corpus.exporting.rows import NEEDS_AUDIO, ExportedRow, Format
 from corpus.exporting.writers import writer_of
 from corpus.handle import Corpus
-from corpus.ingest.ingest import utterance_of
 from corpus.ingest.manifest import read
-from corpus.ingest.manifest_row import ManifestRow
+from corpus.ingest.usable_recordings import event_utterances
 from corpus.records.base import digest
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Content, Part
@@ -389,11 +388,10 @@ def look_up_ids(corpus: Corpus, manifest: Path, actor: str) -> DatasetIds:
         UsageError: the manifest can't be read, or no row has an `event_id`.
     """
     rows = list(read(manifest))
-    events = {row.line: row.event_id for row in rows if isinstance(row, ManifestRow) and row.event_id is not None}
-    if not events:
+    ids = event_utterances(corpus, rows)
+    if not ids:
         raise UsageError(f"manifest {manifest.name}: no row has an event_id; only events with an id can be looked up")
-    ids = {line: utterance_of(corpus, event_id) for line, event_id in events.items()}
     consents = consent.consents(corpus.vault, sorted(set(ids.values())))
     found = tuple(LineId(line, utterance_id) for line, utterance_id in ids.items() if consents[utterance_id])
     vault.record_lookup(corpus.vault, [each.utterance_id for each in found], actor)
-    return DatasetIds(found, len(rows) - len(events), len(events) - len(found))
+    return DatasetIds(found, len(rows) - len(ids), len(ids) - len(found))

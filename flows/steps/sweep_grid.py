@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from corpus.errors import SettingsError
 from corpus.records.base import Kind, canonical_json
 from flows.runtime.close_keys import close_keys
 from flows.runtime.settings import describe
+from flows.runtime.yaml_text import YamlFault, load_yaml
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune_settings import IntentFinetuneSettings
 
@@ -181,9 +181,9 @@ def _values_at(kind: Kind, finetune: Finetune, keys: Mapping[str, Any] | Sequenc
 def _values(key: str, text: str) -> list[Any]:
     """Return the values in the text: the members of the YAML list whose inside it is."""
     try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError:
-        raise SettingsError(f"--set {key}: the value is not YAML; put it in quotes") from None
+        found = load_yaml(f"[{text}]")
+    except YamlFault as fault:
+        raise SettingsError(f"--set {key}: {fault.of_value()}") from None
     return list(found)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport, IngestSettings, ingest
+from corpus.vault import event_ids
 from tests.corpus.recordings import encoded, tone
 
 NOW = datetime.now(UTC)
@@ -35,6 +36,11 @@ def row(**changes: Any) -> dict[str, Any]:
 
 def line(**changes: Any) -> bytes:
     return json.dumps(row(**changes)).encode() + b"\n"
+
+
+def utterance_of(corpus: Corpus, account: str, event_id: str) -> str:
+    """Return the utterance id of an account's event."""
+    return event_ids.utterance_ids(corpus.vault, [(account, event_id)])[account, event_id]
 
 
 def good_recording(folder: Path) -> None:

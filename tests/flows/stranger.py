@@ -128,10 +128,15 @@ def _digits(folder: Path) -> list[tuple[str, str, Path]]:
     return [(row["text"], pair[row["text"]], folder / row["audio"]) for row in rows]
 
 
+def account_of(number: int) -> str:
+    """Return the account of a clip."""
+    return f"stranger-{number // 4}"
+
+
 def _row(number: int, order: Order, *, known: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "audio": f"clips/{number}.wav",
-        "account": f"stranger-{number // 4}",
+        "account": account_of(number),
         "event_id": order.event_id,
         "locale": "en_GB" if number % 2 else "en-gb",
         "device_type": "cabin phone",

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from corpus.ingest.ingest import ingest
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import database
 from corpus.storage import records_schema as schema
 from corpus.storage.database import HEADS
-from corpus.tables import erasure, left_out, lineage, pseudo_labels, reports
+from corpus.tables import erasure, left_out, lineage, pseudo_labels, reports, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
+from corpus.vault import event_ids, vault
 from flows.cli.main import app
 from flows.nights.night import night_named
 from flows.nights.sampling_frame import is_sampled, past_sampling, sampling_frame
@@ -268,6 +270,35 @@ def test_an_erasure_finds_the_utterances_of_reports_and_those_left_out(tmp_path:
             assert left_out.reasons_by_version(conn, too_long[1]) == {("asr", "2"): "too_long"}
             for key, ids in ids_of.items():
                 assert reports.report(conn, *key).utterance_ids.tolist() == [i for i in ids if i != judging]
+
+
+def test_events_of_the_old_home_are_known_to_their_own_accounts_and_to_no_other(tmp_path: Path):
+    settings = load_settings(None, settings_of(unpacked(tmp_path)))
+    manifest, said = make_old_home.write_manifest(tmp_path / "offered", 0)
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()][: len(said)]
+
+    def offered(name: str, **changes: str) -> tuple[int, dict[str, int]]:
+        new = [row | changes | {"attributes": {"offered": name}} for row in rows]
+        file = manifest.with_name(name)
+        file.write_text("".join(json.dumps(row) + "\n" for row in new), encoding="utf-8")
+        report = ingest(corpus, file, settings.ingest)
+        return report.accepted, report.refused
+
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+            before = utterances.all_ids(conn)
+            erased = set(utterances.erased(conn, sorted(before)))
+        by_event = event_ids.utterance_ids(corpus.vault, [(row["account"], row["event_id"]) for row in rows])
+        ids = set(by_event.values())
+        assert ids <= before
+        one = sorted(ids - erased)[0]
+        erased |= {one} | {each for (account, _), each in by_event.items() if account == "account-7"}
+        erasure.erase_utterances(corpus, [one])
+        speaker = vault.speaker_of(corpus.vault, "account-7")
+        assert speaker is not None
+        erasure.erase_speaker(corpus, speaker)
+        assert offered("again.jsonl") == (0, {"duplicate": len(ids - erased), "erased": len(ids & erased)})
+        assert offered("others.jsonl", account="somebody else") == (len(rows), {})
 
 
 def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path, prefect_url: str):

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from corpus import door
-from corpus.ingest.ingest import utterance_of
 from corpus.tables import labels, utterances
 from corpus.text import normalise
 from flows.models import registry
 from flows.runtime.session import opened
 from flows.runtime.settings import load_settings
-from tests.flows.stranger import KNOWN, Order, answer_to, write_corpus
+from tests.corpus.arrivals import utterance_of
+from tests.flows.stranger import KNOWN, Order, account_of, answer_to, write_corpus
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FSDD, SNIPS = (DATA / name if (DATA / name).is_dir() else None for name in ("fsdd", "snips"))
@@ -45,7 +45,7 @@ def tasks_of(home: Path) -> list[dict[str, Any]]:
 def as_answered(home: Path, orders: list[Order]) -> tuple[list[dict[str, Any]], dict[str, Order]]:
     """Return what an annotator answers to the night's tasks, and what was said by utterance."""
     with opened(load_settings(None, [f"corpus.home={json.dumps(str(home))}"])) as corpus:
-        said = {utterance_of(corpus, order.event_id): order for order in orders}
+        said = {utterance_of(corpus, account_of(k), order.event_id): order for k, order in enumerate(orders)}
     return [answer_to(task, said[task["utterance_id"]]) for task in tasks_of(home)], said
 
 
@@ -88,7 +88,8 @@ def test_every_answer_is_the_label_that_it_gave(tmp_path: Path):
             rows = labels.current(conn)
             labelled = [row.utterance_id for row in rows]
             locales = set(utterances.pool_columns(conn, sorted(said)).locales.tolist())
-        assert {utterance_of(corpus, o.event_id) for o in orders[:KNOWN_CLIPS] if o.intent in KNOWN} <= set(labelled)
+        known = [(account_of(k), o.event_id) for k, o in enumerate(orders[:KNOWN_CLIPS]) if o.intent in KNOWN]
+        assert {utterance_of(corpus, *event) for event in known} <= set(labelled)
         found = {
             content.utterance.utterance_id: content.label
             for content in door.open(corpus, labelled, "annotate", parts=("label",))

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from corpus.records.base import Floats
 from training.evaluation.interval_text import says_enough
 from training.evaluation.metrics import SliceRow
-from training.tracking.figures import COLOURS, MOST_SLICES, new_figure
+from training.tracking.figures import COLOURS, MOST_SLICES, name_ticks, named_legend, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 FIRST, SECOND = "#777777", COLOURS[0]
@@ -45,16 +46,15 @@ def slices_side_by_side(
             axes.plot([row.rate.low, row.rate.high], [at, at], color=colour, lw=2, alpha=pale)
             face = "white" if row.thin else colour
             axes.plot(row.rate.value, at, "o", color=colour, markerfacecolor=face, markersize=5, alpha=pale)
-    for name, colour in zip(names, (FIRST, SECOND), strict=True):
-        axes.plot([], [], "o-", color=colour, label=name)
+    lines = [line for colour in (FIRST, SECOND) for line in axes.plot([], [], "o-", color=colour)]
     labels = [f"{first[k].dimension}={first[k].value} ({first[k].rate.n})" for k in kept]
-    axes.set_yticks(range(len(kept)), labels, fontsize=8)
+    name_ticks(axes.yaxis, labels, fontsize=8)
     axes.set_ylim(-0.7, max(1, len(kept)) - 0.3)
     reach = max([0.1, *(rows[k].rate.value for rows in (first, second) for k in kept)])
     axes.set_xlim(0.0, min(1.25 * reach, max(1.02, 1.05 * reach)))  # thin slices reach far out
     left_out = f", {len(first) - len(kept)} of few rows left out" if len(first) > len(kept) else ""
     axes.set(xlabel=measure, title=f"{measure} by slice (rows), thin ones hollow{left_out}")
-    figure.legend(frameon=False, loc="outside upper right", ncols=2)
+    named_legend(figure, list(zip(names, lines, strict=True)), frameon=False, loc="outside upper right", ncols=2)
     return figure
 
 
@@ -71,6 +71,7 @@ def reliability_of_both(
     """
     figure, axes = new_figure(5.2, 4.6)
     axes.plot([0, 1], [0, 1], "--", color="#BBBBBB", lw=1)
+    named: list[tuple[str, Artist]] = []
     for one_confidence, one_correct, name, colour in zip(confidence, correct, names, (FIRST, SECOND), strict=False):
         clipped = np.clip(np.asarray(one_confidence, dtype=np.float64), 0.0, 1.0)
         bin_of = np.minimum((clipped * bins).astype(np.intp), bins - 1)
@@ -79,9 +80,10 @@ def reliability_of_both(
         x = np.bincount(bin_of, weights=clipped, minlength=bins)[filled] / counts[filled]
         y = np.bincount(bin_of, weights=one_correct, minlength=bins)[filled] / counts[filled]
         axes.plot(x, y, "-", color=colour, lw=1)
-        axes.scatter(x, y, s=8 + 160 * counts[filled] / max(1, counts.sum()), color=colour, label=name, zorder=3)
+        sizes = 8 + 160 * counts[filled] / max(1, counts.sum())
+        named.append((name, axes.scatter(x, y, s=sizes, color=colour, zorder=3)))
     axes.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1.02), title="Reliability")
-    axes.legend(frameon=False, loc="upper left")
+    named_legend(axes, named, frameon=False, loc="upper left")
     return figure
 
 

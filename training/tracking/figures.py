@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from corpus.names import printable
 from corpus.records.base import Floats
 from corpus.records.evaluation import Interval
 from training.evaluation.metrics import SliceRow
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -40,7 +43,10 @@ class Night:
 
 
 def learning_curve(
-    curves: Mapping[str, Sequence[tuple[float, Interval]]], measure: str = "WER", cost: str = "labels"
+    curves: Mapping[str, Sequence[tuple[float, Interval]]],
+    measure: str = "WER",
+    cost: str = "labels",
+    levels: Sequence[tuple[str, float]] = (),
 ) -> Figure:
     """Return a figure of the error rate by the cost of labels, a line with its interval for each name.
 
@@ -48,18 +54,22 @@ def learning_curve(
         curves: by name, such as a strategy, (cost, error rate) of each round.
         measure: name of the error rate.
         cost: unit of the cost.
+        levels: name and error rate of each horizontal line.
     """
     figure, axes = new_figure(6.4, 4.2)
+    named: list[tuple[str, Artist]] = []
     for row, (name, points) in enumerate(curves.items()):
         ordered = sorted(points, key=lambda point: point[0])
         x = [float(spent) for spent, _ in ordered]
         colour = COLOURS[row % len(COLOURS)]
         axes.fill_between(x, [p.low for _, p in ordered], [p.high for _, p in ordered], color=colour, alpha=0.15, lw=0)
-        axes.plot(x, [p.value for _, p in ordered], "o-", color=colour, label=name, markersize=4)
+        (line,) = axes.plot(x, [p.value for _, p in ordered], "o-", color=colour, markersize=4)
+        named.append((name, line))
+    for row, (name, level) in enumerate(levels):
+        named.append((name, axes.axhline(level, color="#666666", lw=0.8, ls=(":", "--")[row % 2])))
     axes.set(xlabel=cost, ylabel=measure, title=f"{measure} by {cost}")
     axes.set_ylim(bottom=0.0)
-    if curves:
-        axes.legend(frameon=False)
+    named_legend(axes, named, frameon=False)
     return figure
 
 
@@ -110,8 +120,8 @@ def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
     share = table / np.maximum(1, table.sum(axis=1, keepdims=True))
     if names:
         axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
+    name_ticks(axes.xaxis, names, rotation=90, fontsize=7)
+    name_ticks(axes.yaxis, names, fontsize=7)
     for row, column in zip(*np.nonzero(table), strict=True):
         colour = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=6, color=colour)
@@ -151,7 +161,7 @@ def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = 
     axes.axvline(overall.value, color=COLOURS[1], lw=1)
     labels = [f"{row.dimension}={row.value} ({row.rate.n})" for row in reversed(kept)]
     axes.set_xlim(0.0, 1.15 * max([1.0, overall.high, *(row.rate.value for row in kept)]))  # thin slices reach far out
-    axes.set_yticks(range(len(kept)), labels, fontsize=7)
+    name_ticks(axes.yaxis, labels, fontsize=7)
     left_out = f", {len(rows) - len(kept)} small ones left out" if len(rows) > len(kept) else ""
     axes.set(xlabel=measure, title=f"{measure} by slice{left_out}")
     return figure
@@ -170,7 +180,7 @@ def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
         if night.promoted:
             axes.axvline(row, color=COLOURS[2], lw=1, ls=":")
             axes.annotate(f"v{night.promoted}", (row, 1.0), xycoords=("data", "axes fraction"), fontsize=8, va="top")
-    axes.set_xticks(at, [night.name for night in nights], rotation=45, ha="right", fontsize=8)
+    name_ticks(axes.xaxis, [night.name for night in nights], rotation=45, ha="right", fontsize=8)
     axes.set(ylabel=measure, title=f"{measure} of the champion by night")
     axes.set_ylim(bottom=0.0)
     return figure
@@ -200,10 +210,25 @@ def gain_by_labels(points: Sequence[tuple[float, Interval]], measure: str = "WER
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Return an empty figure of the given size [inch] and its axes, on the Agg canvas, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    from training.tracking.plain_figure import PlainFigure
+
+    figure = PlainFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def name_ticks(axis: Axis, names: Sequence[str], **style: Any) -> None:
+    """Put a tick with each name at 0, 1, ... of an axis."""
+    axis.set_ticks(range(len(names)), [printable(name) for name in names], **style)
+
+
+def named_legend(owner: Axes | Figure, artists: Sequence[tuple[str, Artist]], **style: Any) -> None:
+    """Draw a legend of the artists with their names; matplotlib itself leaves out names that begin with `_`."""
+    if not artists:
+        return
+    legend = owner.legend([artist for _, artist in artists], [""] * len(artists), **style)
+    for text, (name, _) in zip(legend.get_texts(), artists, strict=True):
+        text.set_text(name)

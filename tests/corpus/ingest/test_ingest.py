@@ -197,7 +197,7 @@ def test_the_same_event_in_another_manifest_is_a_duplicate(corpus: Corpus, tmp_p
         named,
         row(tmp_path, 2),
         row(tmp_path, 3),
-        row(tmp_path, 4, event_id="e1"),
+        row(tmp_path, 4, event_id="e1", account="customer-1"),
         row(tmp_path, 5, event_id="e2"),
     ]
     report = ingest(corpus, write(tmp_path / "b.jsonl", other), SETTINGS)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from corpus import door
 from corpus.errors import HostFault, UsageError
@@ -20,12 +21,15 @@ from corpus.handle import Corpus, open_corpus
 from corpus.importing.column_mapping import ImportSettings
 from corpus.importing.import_rows import import_rows, preview
 from corpus.importing.open_source import open_source
-from corpus.ingest.ingest import REASONS, IngestReport, IngestSettings, ingest, utterance_of
+from corpus.ingest.ingest import REASONS, IngestReport, IngestSettings, ingest
 from corpus.ingest.usable_recordings import IS_AHEAD, MAY_CHANGE
 from corpus.settings import CorpusSettings
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
 from corpus.storage.work_folder import scratch
 from corpus.tables import ingest_batches, orphans, utterances
 from corpus.vault import consent
+from tests.corpus.arrivals import utterance_of
 from tests.corpus.ingest.test_ingest import everything, ids, row, write
 from tests.corpus.recordings import encoded, tone
 
@@ -212,7 +216,7 @@ def test_an_arrival_ahead_of_the_clock_is_taken_in_once_its_time_has_come(
     host.now = due - timedelta(seconds=300)  # what a clock may be off
     assert counts(ingest(corpus, path, SETTINGS)) == (3, 3, {}, 1)
     with corpus.read() as conn:
-        (found,) = utterances.get(conn, [utterance_of(corpus, "e1")])
+        (found,) = utterances.get(conn, [utterance_of(corpus, "customer-1", "e1")])
     assert found.arrived_at == due
     before = everything(corpus)
     assert counts(ingest(corpus, path, SETTINGS)) == (3, 3, {}, 0)
@@ -238,7 +242,7 @@ def test_a_withdrawal_ahead_of_the_clock_counts_at_once(corpus: Corpus, host: Ho
     ingest(corpus, write(tmp_path / "a.jsonl", [row(tmp_path, 1, event_id="e1", arrived_at=BEFORE)]), SETTINGS)
     later = row(tmp_path, 6, event_id="e6", arrived_at="9999-01-01T00:00:00Z", consent=["score"])  # the same customer
     assert ingest(corpus, write(tmp_path / "b.jsonl", [later]), SETTINGS).refused == {"ahead": 1}
-    utterance_id = utterance_of(corpus, "e1")
+    utterance_id = utterance_of(corpus, "customer-1", "e1")
     assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: frozenset({"score"})}
 
 
@@ -267,6 +271,29 @@ def test_an_import_takes_in_what_was_ahead_of_the_clock(corpus: Corpus, host: Ho
     assert len(ids(corpus)) == 3
 
 
+def test_an_arrival_that_an_earlier_version_refused_as_a_bad_row_is_taken_in(
+    corpus: Corpus, host: Host, tmp_path: Path
+) -> None:
+    """Earlier versions called what was ahead of the clock a bad row, and some forms of a time, too."""
+    ahead = {"arrived_at": (NOON + timedelta(hours=2)).isoformat()}
+    path = manifest(tmp_path, {}, ahead, {"locale": "nowhere!"})
+    assert counts(ingest(corpus, path, SETTINGS)) == (3, 1, {"ahead": 1, "bad_row": 1}, 0)
+    with writing(corpus.records) as conn:
+        conn.execute(sa.update(schema.refusals).values(reason="bad_row"))
+        results = conn.execute(sa.select(schema.operations.c.operation_id, schema.operations.c.result)).all()
+        for operation_id, result in results:
+            of_then = schema.operations.c.operation_id == operation_id
+            text = result.replace('"ahead": 1, "bad_row": 1', '"bad_row": 2').replace('"ahead"', '"bad_row"')
+            conn.execute(sa.update(schema.operations).where(of_then).values(result=text))
+    for _ in range(2):
+        report = ingest(corpus, path, SETTINGS)
+        assert counts(report) == (3, 1, {"ahead": 1, "bad_row": 1}, 0)
+        assert [each[:2] for each in report.refused_lines] == [(2, "ahead"), (3, "bad_row")]
+    host.now = NOON + timedelta(days=1)
+    assert counts(ingest(corpus, path, SETTINGS)) == (3, 2, {"bad_row": 1}, 1)
+    books_balance(corpus)
+
+
 # --- channels that cancel ---------------------------------------------------------------------------------------------
 
 
@@ -282,7 +309,7 @@ def test_clips_whose_channels_cancel_are_counted_in_every_report(corpus: Corpus,
     again = ingest(corpus, path, SETTINGS, batch_rows=2)
     assert (again.accepted, again.one_channel, again.recovered_one_channel) == (4, 2, 1)
     assert ingest(corpus, path, SETTINGS, batch_rows=2).one_channel == 2
-    (content,) = door.open(corpus, [utterance_of(corpus, "e1")], "score")
+    (content,) = door.open(corpus, [utterance_of(corpus, "customer-1", "e1")], "score")
     assert content.audio is not None
     assert np.abs(content.audio - tone()).max() < 1e-4
 

@@ -19,11 +19,12 @@ from corpus.handle import Corpus
 from corpus.importing.column_mapping import ImportSettings
 from corpus.importing.import_rows import import_rows
 from corpus.importing.open_source import open_source
-from corpus.ingest.ingest import IngestSettings, ingest, utterance_of
+from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.storage import database
 from corpus.vault import consent as consent_vault
 from corpus.vault import identity, vault_schema
 from corpus.vault.consent import ALL, CONSENTS
+from tests.corpus.arrivals import utterance_of
 from tests.corpus.recordings import encoded, tone
 from tests.corpus.stored import corpus_at
 
@@ -74,8 +75,8 @@ def take_in(corpus: Corpus, folder: Path, *lines: str) -> dict[str, int]:
     return ingest(corpus, manifest, IngestSettings()).refused
 
 
-def consent_of(corpus: Corpus, event: str) -> frozenset[str]:
-    found = utterance_of(corpus, event)
+def consent_of(corpus: Corpus, event: str, account: str = "ada") -> frozenset[str]:
+    found = utterance_of(corpus, account, event)
     return consent_vault.consents(corpus.vault, [found])[found]
 
 
@@ -128,7 +129,7 @@ def test_an_utterance_keeps_what_it_came_with_less_every_withdrawal_since(
     for start in range(manifests):
         take_in(corpus, tmp_path, *rows[start::manifests])
     for event, (hour, consent) in came.items():
-        assert consent_of(corpus, event) == consent.intersection(*(word for at, word in said if at >= hour))
+        assert consent_of(corpus, event, account) == consent.intersection(*(word for at, word in said if at >= hour))
 
 
 def test_a_withdrawal_that_stands_before_the_customers_first_clip_counts(corpus: Corpus, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_withdrawal_in_an_imported_row_that_fits_no_field_counts(corpus: Corpu
     given = ImportSettings.model_validate({"columns": columns, "account_prefix": "corpus-"})
     source = open_source(str(tmp_path / "rows.jsonl"), None, None, tmp_path)
     assert import_rows(corpus, source, given, IngestSettings()).refused == {"bad_row": 1}
-    assert consent_of(corpus, "first") == {"score"}
+    assert consent_of(corpus, "first", "corpus-7") == {"score"}
 
 
 def imported(corpus: Corpus, folder: Path, *rows: dict[str, Any]) -> dict[str, int]:

@@ -58,6 +58,11 @@ ODD: dict[str, tuple[bytes, str, str]] = {
     "a date": (line(arrived_at="2026-01-01"), "bad_row", "field arrived_at: has no time zone; give an"),
     "no time": (line(arrived_at=NAME), "bad_row", "field arrived_at: is no time; give an"),
     "before 1970": (line(arrived_at="1969-12-31T23:00:00Z"), "bad_row", "field arrived_at: is before 1970; give"),
+    "small letters": (line(arrived_at="2026-01-01t00:00:00z"), "accepted", ""),
+    "leap second": (line(arrived_at="2016-12-31T15:59:60-08:00"), "accepted", ""),
+    "no leap second": (line(arrived_at="2026-01-02T00:00:60Z"), "bad_row", "field arrived_at: is no time; give an"),
+    "year 9999": (line(arrived_at="9999-12-31T23:59:59Z"), "ahead", "field arrived_at: is ahead of this machine's"),
+    "year 10000": (line(arrived_at="9999-12-31T23:59:59-23:59"), "bad_row", "field arrived_at: is after the year 9999"),
     "year 1": (line(arrived_at="0001-01-01T00:00:00+14:00"), "bad_row", "field arrived_at: is before 1970; give"),
     "future": (
         line(arrived_at=(NOW + timedelta(days=1)).isoformat()),

@@ -17,13 +17,14 @@ from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest import refused_again
-from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_before, utterance_of
+from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_before
 from corpus.ingest.usable_recordings import DUPLICATE
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
 from corpus.storage.database import reading, writing
 from corpus.tables import ingest_batches, labels, night_funnel, orphans, utterances
 from corpus.vault import consent, vault_schema
+from tests.corpus.arrivals import utterance_of
 from tests.corpus.ingest.test_ingest import NOW, clip, everything, row, write
 
 SETTINGS = IngestSettings()
@@ -139,7 +140,7 @@ def test_consent_that_was_withdrawn_since_stays_withdrawn(corpus: Corpus, tmp_pa
     ingest(corpus, write(tmp_path / "other.jsonl", [withdrawal]), SETTINGS)
     add(tmp_path, {0})
     assert ingest(corpus, path, SETTINGS).recovered == 1
-    utterance_id = utterance_of(corpus, "e0")
+    utterance_id = utterance_of(corpus, "customer-0", "e0")
     assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: frozenset({"score"})}
 
 
@@ -267,7 +268,7 @@ def test_consent_that_a_vault_of_an_older_backup_lacks_is_applied_again(tmp_path
         rest.unlink()
     shutil.copy(tmp_path / "older.db", tmp_path / "home" / "vault.db")
     corpus = open_corpus(home)
-    utterance_id = utterance_of(corpus, "e5")
+    utterance_id = utterance_of(corpus, "customer-0", "e5")
     assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: frozenset(consent.CONSENTS)}
     (tmp_path / "0.wav").write_bytes(b"")
     assert counts(ingest(corpus, path, SETTINGS)) == (1, 0, {"empty": 1}, 0)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from corpus.errors import UsageError
-from corpus.ingest.ingest import IngestSettings, ingest, utterance_of
+from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.synthetic import read_truth
 from corpus.synthetic.labelled_nights import LabelledSettings, labelled_window, speakers_of, write_labelled_night
 from corpus.synthetic.nights import wav
 from corpus.tables import labels, utterances
+from tests.corpus.arrivals import utterance_of
 from tests.corpus.stored import corpus_at
 
 SPEAKERS = ("ann", "bob", "cy")
@@ -51,7 +52,7 @@ def test_each_clip_arrives_once_and_only_the_first_night_is_known(tmp_path: Path
     truth = read_truth([files.truth])
     known = {row.utterance_id for row in held}
     assert len(truth) == 12
-    assert known.isdisjoint(utterance_of(corpus, event) for event in truth)
+    assert known.isdisjoint(utterance_of(corpus, *event) for event in truth)
     assert speakers_of(settings) == sorted(SPEAKERS)
     corpus.close()
 

@@ -373,7 +373,8 @@ def test_repeats_are_the_same_event_in_this_and_the_next_night(home: Path) -> No
 
 
 def test_truth_stands_apart_and_covers_every_event(home: Path) -> None:
-    truths = read_truth(sorted((home / "truth").glob("*.jsonl")))
+    by_event = read_truth(sorted((home / "truth").glob("*.jsonl")))
+    truths = {event_id: truth for (_, event_id), truth in by_event.items()}
     assert not list((home / "night-001").rglob("truth*"))
     for row in rows(home, 1):
         truth = truths[str(row["event_id"])]

@@ -23,10 +23,10 @@ from corpus.storage.database import writing
 from corpus.tables import labels, utterances
 from flows.models.aliases import move_champion
 from flows.models.judged_nights import judged_nights
-from flows.reports.compare_html import TEMPLATES
 from flows.reports.night_html import night_file, night_html, show_night, write_night_page
 from flows.reports.night_report import KindReport, NightRates, night_report
 from flows.reports.night_sections import BETTER, _no_anchor, finding, kind_section
+from flows.reports.page_templates import TEMPLATES
 from flows.reports.svg_chart import Series, over_nights
 from flows.rounds.sample_evidence import RequestFigures
 from flows.runtime.settings import Settings

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.runtime.console import MOST_REFUSED, MOST_WORD, column_widths, show_refused, show_table
+from flows.runtime.console import (
+    MOST_REFUSED,
+    MOST_WORD,
+    column_widths,
+    note,
+    show_lines,
+    show_pairs,
+    show_refused,
+    show_table,
+)
 
 WORDS = st.text("abcdef", min_size=1, max_size=12)
 CELLS = st.lists(WORDS, max_size=6).map(" ".join)
@@ -96,3 +105,21 @@ def test_a_table_that_does_not_fit_is_blocks_of_lines_with_whole_words(capsys: p
         "  learned   intent/2",
         "  state     nothing arrived: missing_file",
     ]
+
+
+HOSTILE = "[red]a[/b] \x1b[31m\x07\x00\u202eb :smile: \u200dc"
+PLAIN = "[red]a[/b] \ufffd[31m\ufffd\ufffd\ufffdb :smile: \u200dc"
+
+
+def test_no_name_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_pairs(HOSTILE, {HOSTILE: HOSTILE, "two": "one\ntwo  three"})
+    show_lines(HOSTILE, [HOSTILE])
+    show_table(HOSTILE, (HOSTILE, "b"), [(HOSTILE, 1)], width=90)
+    show_table(HOSTILE, (HOSTILE, "b"), [(HOSTILE * 3, 1)], width=20)
+    show_refused([{"file": "a", "line": 1, "reason": "bad_row", "detail": HOSTILE}])
+    note(HOSTILE)
+    shown = capsys.readouterr()
+    assert shown.err == f"{PLAIN}\n"
+    assert "\n      " in shown.out.split("two", 1)[1]  # the second line of a value begins no other pair
+    assert shown.out.count(PLAIN) >= 9
+    assert not {"\x1b", "\x07", "\x00", "\u202e"} & set(shown.out)

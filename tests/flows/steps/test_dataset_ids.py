@@ -11,12 +11,13 @@ import pytest
 from annotation.files import TASK_FILE
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.ingest.ingest import ingest, utterance_of
+from corpus.ingest.ingest import ingest
 from corpus.vault import vault
 from flows.reports.audit_log import audit_rows
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.dataset import export_dataset, look_up_ids
+from tests.corpus.arrivals import utterance_of
 from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.homes import arguments, earmark, small_settings
 
@@ -61,7 +62,7 @@ def test_a_dataset_joins_with_the_manifest_by_the_ids_of_its_lines(settings: Set
 def test_what_was_erased_is_linked_no_more(settings: Settings, corpus: Corpus, tmp_path: Path):
     manifest = write(tmp_path / "m.jsonl", [row(tmp_path, seed, event_id=f"order-{seed}") for seed in range(2)])
     ingest(corpus, manifest, settings.ingest)
-    vault.destroy(corpus.vault, [utterance_of(corpus, "order-0")], "test")
+    vault.destroy(corpus.vault, [utterance_of(corpus, "customer-0", "order-0")], "test")
     found = look_up_ids(corpus, manifest, "lena")
     assert ([each.line for each in found.ids], found.not_there) == ([2], 1)
 

@@ -1,0 +1,56 @@
+"""Events of one name from several accounts: none is a duplicate of another account's, and each stays erased alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corpus.handle import Corpus, open_corpus
+from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.ingest.manifest_survey import survey
+from corpus.settings import CorpusSettings
+from corpus.tables import erasure
+from corpus.vault import consent, vault
+from tests.corpus.arrivals import utterance_of
+from tests.corpus.ingest.test_ingest import row, write
+
+SETTINGS = IngestSettings()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, databases: dict[str, str]) -> Iterator[Corpus]:
+    made = open_corpus(CorpusSettings(home=tmp_path / "home", **databases))
+    yield made
+    made.close()
+
+
+def offered(corpus: Corpus, folder: Path, name: str, *seeds: int) -> tuple[int, dict[str, int]]:
+    """Return what becomes of rows with the event id `1`, one of each seed's customer; a survey said the same before."""
+    manifest = write(folder / f"{name}.jsonl", [row(folder, seed, event_id="1") for seed in seeds])
+    said = survey(corpus, manifest, SETTINGS.clock_skew, lambda at: "")
+    report = ingest(corpus, manifest, SETTINGS)
+    assert (said.arrivals.total(), dict(said.refused)) == (report.accepted, report.refused)
+    return report.accepted, report.refused
+
+
+def test_customers_with_the_same_event_id_are_all_taken_in(corpus: Corpus, tmp_path: Path) -> None:
+    assert offered(corpus, tmp_path, "a", 0, 1) == (2, {})
+    assert offered(corpus, tmp_path, "b", 2, 1, 0) == (1, {"duplicate": 2})
+
+
+def test_one_customers_erasure_keeps_out_nobody_else(corpus: Corpus, tmp_path: Path) -> None:
+    offered(corpus, tmp_path, "a", 0, 1)
+    erasure.erase_utterances(corpus, [utterance_of(corpus, "customer-0", "1")])
+    speaker = vault.speaker_of(corpus.vault, "customer-1")
+    assert speaker is not None
+    erasure.erase_speaker(corpus, speaker)
+    assert offered(corpus, tmp_path, "b", 0, 1, 2) == (1, {"erased": 2})
+
+
+def test_a_row_of_another_customer_withdraws_its_own_consent_alone(corpus: Corpus, tmp_path: Path) -> None:
+    offered(corpus, tmp_path, "a", 0)
+    ingest(corpus, write(tmp_path / "b.jsonl", [row(tmp_path, 1, event_id="1", consent=[])]), SETTINGS)
+    utterance_id = utterance_of(corpus, "customer-0", "1")
+    assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: consent.ALL}
