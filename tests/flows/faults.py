@@ -77,6 +77,7 @@ def started(command: list[str], home: Path, *overrides: str, **environment: str)
             stderr=said,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup would have it ignored
         )
 
 
@@ -272,6 +273,19 @@ def plain(settings: Any) -> dict[str, Any]:
     return dict(json.loads(json.dumps(state(settings))))
 
 
+def ended(world: World, fault: str, home: Path, dice: random.Random) -> tuple[float, str]:
+    """Return when the fault came [s], and how the home is after the night was run again."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if fault in ON_SERVERS:
+                at, overrides, environment = stack.enter_context(on_servers(fault, world, home, dice))
+            else:
+                at, overrides, environment = FAULTS[fault](world, home, dice)
+            return at, outcome(world, home, overrides, environment)
+        except subprocess.TimeoutExpired as error:
+            return 0.0, f"{error.cmd[3]} did not end in {error.timeout:.0f} s"
+
+
 def outcome(world: World, home: Path, overrides: list[str], environment: dict[str, str]) -> str:
     """Run the night again and return `same`, or in what the home differs from the undisturbed one."""
     status = started(["nightly", "--night", world.night], home, *overrides, **environment).wait(1800)
@@ -292,15 +306,9 @@ def outcome(world: World, home: Path, overrides: list[str], environment: dict[st
 
 def tried(world: World, fault: str, seed: int, root: Path) -> Trial:
     """Return one trial on a copy of the prepared home."""
-    dice = random.Random(f"{fault} {seed}")
     home = copy_of(world.home, root / "home")
-    with contextlib.ExitStack() as stack:
-        if fault in ON_SERVERS:
-            at, overrides, environment = stack.enter_context(on_servers(fault, world, home, dice))
-        else:
-            at, overrides, environment = FAULTS[fault](world, home, dice)
-        ended = outcome(world, home, overrides, environment)
-    return Trial(fault, seed, round(at / world.seconds, 3), ended, datetime.now(UTC).date().isoformat())
+    at, how = ended(world, fault, home, random.Random(f"{fault} {seed}"))
+    return Trial(fault, seed, round(at / world.seconds, 3), how, datetime.now(UTC).date().isoformat())
 
 
 def turns(faults: list[str]) -> Iterator[str]:
