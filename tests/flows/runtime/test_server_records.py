@@ -15,8 +15,10 @@ import os, signal, subprocess, sys
 from pathlib import Path
 from flows.runtime.server_records import MARK, write_record
 _, mark = write_record(Path(sys.argv[1]), 5000)
-sleeps = [sys.executable, "-c", "import time; time.sleep(300)"]
-print(subprocess.Popen(sleeps, env={**os.environ, MARK: mark}, stdout=subprocess.DEVNULL).pid, flush=True)
+sleeps = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
+server = subprocess.Popen(sleeps, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE)
+server.stdout.readline()
+print(server.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
