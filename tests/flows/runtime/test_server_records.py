@@ -16,7 +16,7 @@ from pathlib import Path
 from flows.runtime.server_records import MARK, write_record
 _, mark = write_record(Path(sys.argv[1]), 5000)
 sleeps = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
-server = subprocess.Popen(sleeps, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE)
+server = subprocess.Popen(sleeps, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 server.stdout.readline()
 print(server.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
