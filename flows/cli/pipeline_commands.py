@@ -11,6 +11,7 @@ import typer
 
 from flows.cli.options import (
     Config,
+    DamagedPart,
     Json,
     Kind,
     NightName,
@@ -137,23 +138,15 @@ def import_corpus(
 @app.command()
 def score(
     night: NightName = None,
-    part: Annotated[
-        str | None,
-        typer.Option("--part", help="Score the clips of this damaged part again, by the versions that scored them."),
-    ] = None,
+    part: DamagedPart = None,
     switch_base: SwitchBase = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Score the utterances of a night, or all in the home, that the champions have not scored yet."""
-    if part is not None and night is not None:
-        from corpus.errors import UsageError
-
-        raise UsageError("--part names the clips to score: leave out --night")
-    show_report(
-        "scored", run_flow("score", config, overrides, night=night, switch_base=switch_base, part=part), as_json
-    )
+    report = run_flow("score", config, overrides, night=night, switch_base=switch_base, part=part)
+    show_report("scored", report, as_json)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,15 @@ def probed(corpus: Corpus, home: Path, *names: str) -> Corpus:
     return replace(corpus, fs=fs, root=f"/{home.name}")
 
 
-def test_an_ingest_stores_packs_with_unlocked_databases(corpus: Corpus, tmp_path: Path) -> None:
+def test_an_ingest_stores_packs_with_unlocked_databases(tmp_path: Path, databases: dict[str, str]) -> None:
+    home = tmp_path / "home"
+    corpus = corpus_at(home, datetime.now(UTC), **databases)
     good_recording(tmp_path)
     (tmp_path / "m.jsonl").write_bytes(b"".join(line() for _ in range(3)))
     before = Probed.stored
-    report = ingest(probed(corpus, tmp_path, "records.db"), tmp_path / "m.jsonl", IngestSettings())
+    report = ingest(probed(corpus, home, "records.db"), tmp_path / "m.jsonl", IngestSettings())
     assert (report.accepted, Probed.stored - before) == (3, 1)
+    corpus.close()
 
 
 def test_scores_are_stored_with_unlocked_databases(corpus: Corpus, tmp_path: Path) -> None:
@@ -73,7 +77,7 @@ def test_what_was_scored_meanwhile_is_not_scored_twice(corpus: Corpus) -> None:
 
 
 def test_what_was_erased_while_its_pack_was_stored_gets_no_row(tmp_path: Path, databases: dict[str, str]) -> None:
-    corpus = corpus_at(tmp_path / "home", **databases)
+    corpus = corpus_at(tmp_path / "home", datetime.now(UTC), **databases)
     good_recording(tmp_path)
     (tmp_path / "m.jsonl").write_bytes(b"".join(line() for _ in range(3)))
     writer = packs.PackWriter
