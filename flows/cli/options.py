@@ -63,6 +63,9 @@ DamagedPart = Annotated[
     str | None,
     typer.Option("--part", help="Score the clips of this damaged part again, by the versions that scored them."),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
+]
 By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]
 

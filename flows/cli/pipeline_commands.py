@@ -12,6 +12,7 @@ import typer
 from flows.cli.options import (
     Config,
     DamagedPart,
+    DryRun,
     Json,
     Kind,
     NightName,
@@ -29,9 +30,6 @@ from flows.runtime import console
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
     from flows.runtime.results import Result
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
-]
 
 
 @app.command()
