@@ -174,8 +174,8 @@ def _has_schema(engine: sa.Engine, which: Which) -> bool:
 def _refuse_other_schemas(stores: Stores) -> None:
     """Raise `StoresApart` where a URL names the other database, as where the two are swapped."""
     databases: tuple[tuple[Which, sa.Engine, str], ...] = (
-        ("records", stores.records, vault_schema.keys.name),
         ("vault", stores.vault, schema.utterances.name),
+        ("records", stores.records, vault_schema.keys.name),
     )
     for which, engine, table_of_other in databases:
         if not _missing(engine) and database.schema_version(engine) is not None:

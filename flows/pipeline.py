@@ -90,6 +90,8 @@ def score(
 ) -> ScoreReport:
     """Score the utterances that the champions have not scored yet, or those of a damaged part again."""
     with open_for_flow(config) as (corpus, settings):
+        if part is not None and night is not None:
+            raise UsageError("--part names the clips to score: leave out --night")
         if part is not None:
             return stages.score_part(corpus, settings, part)
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))

@@ -35,6 +35,7 @@ PARTS_OF_STEPS = {
     "retrain_plan": "retrain",
     "retrain_preview": "retrain",
     "review_annotators": "merge",
+    "score_part": "score",
     "sweep_grid": "sweep",
     "sweep_outcome": "sweep",
     "sweep_plan": "sweep",

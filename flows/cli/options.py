@@ -59,6 +59,13 @@ SwitchBase = Annotated[
     typer.Option("--switch-base", help="Learn from the base of the settings from now on, where it is another one."),
 ]
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
+DamagedPart = Annotated[
+    str | None,
+    typer.Option("--part", help="Score the clips of this damaged part again, by the versions that scored them."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
+]
 By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]
 

@@ -11,6 +11,8 @@ import typer
 
 from flows.cli.options import (
     Config,
+    DamagedPart,
+    DryRun,
     Json,
     Kind,
     NightName,
@@ -28,9 +30,6 @@ from flows.runtime import console
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
     from flows.runtime.results import Result
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
-]
 
 
 @app.command()
@@ -137,23 +136,15 @@ def import_corpus(
 @app.command()
 def score(
     night: NightName = None,
-    part: Annotated[
-        str | None,
-        typer.Option("--part", help="Score the clips of this damaged part again, by the versions that scored them."),
-    ] = None,
+    part: DamagedPart = None,
     switch_base: SwitchBase = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Score the utterances of a night, or all in the home, that the champions have not scored yet."""
-    if part is not None and night is not None:
-        from corpus.errors import UsageError
-
-        raise UsageError("--part names the clips to score: leave out --night")
-    show_report(
-        "scored", run_flow("score", config, overrides, night=night, switch_base=switch_base, part=part), as_json
-    )
+    report = run_flow("score", config, overrides, night=night, switch_base=switch_base, part=part)
+    show_report("scored", report, as_json)
 
 
 @app.command()

@@ -33,6 +33,7 @@ from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ModelSettings, Settings
 from flows.tasks import task_folder, task_status
+from training.evaluation.gate import PromotionSettings
 from training.tracking.store import TrackingSettings
 from training.tracking.version_files import each_file_once
 
@@ -159,17 +160,19 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
     if corpus.read_only:
         progress.note("the home is read-only: champions are not tried on labels, which would be written down")
     elif not any(problem.startswith("audit chains: ") for problem in problems):
-        champions, found = _champions(corpus, settings)
+        champions, found = _champions(corpus, settings.home, settings.promotion)
         problems += [f"labelled clips: {problem}" for problem in found]
     return DoctorReport(checks, tuple(problems), champions=champions)
 
 
-def _champions(corpus: Corpus, settings: Settings) -> tuple[Mapping[Kind, ChampionOnLabels], list[str]]:
+def _champions(
+    corpus: Corpus, home: Path, promotion: PromotionSettings
+) -> tuple[Mapping[Kind, ChampionOnLabels], list[str]]:
     """Return how the champions do on labelled clips, and what stands in the way, damaged labels too."""
     damaged: dict[str, None] = {}
     listening = replace(corpus, on_damaged=lambda error: damaged.setdefault(str(error)))
     try:
-        return champions_on_labels(listening, settings.home, settings.promotion), list(damaged)[:NAMED]
+        return champions_on_labels(listening, home, promotion), list(damaged)[:NAMED]
     except EarmarkError as error:
         return {}, [*list(damaged)[:NAMED], str(error)]
 

@@ -214,11 +214,11 @@ def test_urls_that_are_swapped_or_name_one_database_are_told_apart_from_a_newer_
     arrive(corpus, 1)
     corpus.close()
     records, vault_file = (f"sqlite:///{tmp_path / name}" for name in ("records.db", "vault.db"))
-    with pytest.raises(StoresApart, match=r"corpus.records_url .* names the vault database of a home"):
-        corpus_at(tmp_path, records_url=vault_file, vault_url=records)
-    shutil.copy(tmp_path / "records.db", tmp_path / "copy.db")
     with pytest.raises(StoresApart, match=r"corpus.vault_url .* names the records database of a home"):
-        corpus_at(tmp_path, vault_url=f"sqlite:///{tmp_path / 'copy.db'}")
+        corpus_at(tmp_path, records_url=vault_file, vault_url=records)
+    shutil.copy(tmp_path / "vault.db", tmp_path / "copy.db")
+    with pytest.raises(StoresApart, match=r"corpus.records_url .* names the vault database of a home"):
+        corpus_at(tmp_path, records_url=f"sqlite:///{tmp_path / 'copy.db'}")
     with pytest.raises(SettingsError, match="name the same database"):
         corpus_at(tmp_path, vault_url=f"sqlite:///{tmp_path}/./records.db")
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.runtime.server_records import MARK, orphaned_servers, stop_orphans, write_record
+from flows.runtime.server_records import MARK, _start_time, orphaned_servers, stop_orphans, write_record
 from tests.flows.homes import ROOT
 
 KILLED = """
@@ -15,8 +15,10 @@ import os, signal, subprocess, sys
 from pathlib import Path
 from flows.runtime.server_records import MARK, write_record
 _, mark = write_record(Path(sys.argv[1]), 5000)
-sleeps = [sys.executable, "-c", "import time; time.sleep(300)"]
-print(subprocess.Popen(sleeps, env={**os.environ, MARK: mark}, stdout=subprocess.DEVNULL).pid, flush=True)
+sleeps = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
+server = subprocess.Popen(sleeps, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+server.stdout.readline()
+print(server.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -29,7 +31,7 @@ def test_a_server_of_a_killed_command_is_named_and_stopped(tmp_path: Path) -> No
     assert orphaned_servers(tmp_path) == [left]
     assert stop_orphans(tmp_path) == 1
     assert (orphaned_servers(tmp_path), list(tmp_path.glob("server-*"))) == ([], [])
-    assert not Path(f"/proc/{left}/environ").exists() or not Path(f"/proc/{left}/environ").read_bytes()
+    assert _start_time(left) == ""
 
 
 def test_a_server_of_a_living_command_stays(tmp_path: Path) -> None:

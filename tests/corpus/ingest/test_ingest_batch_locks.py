@@ -1,0 +1,98 @@
+"""While a pack or a part is stored, however long that takes, other programs can write to the records."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from corpus.handle import Corpus
+from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.storage import files, packs
+from corpus.tables import scores
+from corpus.vault import vault
+from tests.corpus.arrivals import good_recording, line
+from tests.corpus.stored import arrive, corpus_at, predictions_of
+
+pytestmark = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+
+
+class Probed(MemoryFileSystem):  # type: ignore[misc]
+    """A store that tries, whenever it stores a file, whether the databases of the home can be written to."""
+
+    cachable = False
+    databases: tuple[Path, ...] = ()
+    stored = 0
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        for database in self.databases:
+            connection = sqlite3.connect(database, timeout=0, isolation_level=None)
+            connection.execute("BEGIN IMMEDIATE").close()  # raises where another connection has the lock
+            connection.close()
+        Probed.stored += 1
+        super().pipe_file(path, value, **kwargs)
+
+
+def probed(corpus: Corpus, home: Path, *names: str) -> Corpus:
+    fs = Probed()
+    fs.databases = tuple(home / name for name in names)
+    return replace(corpus, fs=fs, root=f"/{home.name}")
+
+
+def test_an_ingest_stores_packs_with_unlocked_databases(tmp_path: Path, databases: dict[str, str]) -> None:
+    home = tmp_path / "home"
+    corpus = corpus_at(home, datetime.now(UTC), **databases)
+    good_recording(tmp_path)
+    (tmp_path / "m.jsonl").write_bytes(b"".join(line() for _ in range(3)))
+    before = Probed.stored
+    report = ingest(probed(corpus, home, "records.db"), tmp_path / "m.jsonl", IngestSettings())
+    assert (report.accepted, Probed.stored - before) == (3, 1)
+    corpus.close()
+
+
+def test_scores_are_stored_with_unlocked_databases(corpus: Corpus, tmp_path: Path) -> None:
+    ids = arrive(corpus, 3)
+    watched, predictions = probed(corpus, tmp_path, "records.db", "vault.db"), predictions_of(ids)
+    before = Probed.stored
+    written = scores.write(watched, predictions)
+    with watched.operation("score/0", "score") as op:
+        assert scores.put(watched, op, predictions, {}, written=written) == 3
+    assert Probed.stored - before == 1
+    assert scores.predictions(watched, ids, "1", "1").utterance_ids.tolist() == ids
+
+
+def test_what_was_scored_meanwhile_is_not_scored_twice(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)
+    written = scores.write(corpus, predictions_of(ids))
+    with corpus.operation("score/0", "score") as op:
+        scores.put(corpus, op, predictions_of(ids[:2]), {})
+    with corpus.operation("score/1", "score") as op:
+        assert scores.put(corpus, op, predictions_of(ids), {}, written=written) == 2
+    assert scores.predictions(corpus, ids, "1", "1").utterance_ids.tolist() == ids
+
+
+def test_what_was_erased_while_its_pack_was_stored_gets_no_row(tmp_path: Path, databases: dict[str, str]) -> None:
+    corpus = corpus_at(tmp_path / "home", datetime.now(UTC), **databases)
+    good_recording(tmp_path)
+    (tmp_path / "m.jsonl").write_bytes(b"".join(line() for _ in range(3)))
+    writer = packs.PackWriter
+
+    class Erasing(writer):  # type: ignore[valid-type, misc]
+        """A writer in whose time somebody asks for an erasure: the key is destroyed before the rows are stored."""
+
+        def __exit__(self, kind: object, *rest: object) -> None:
+            super().__exit__(kind, *rest)
+            vault.destroy(corpus.vault, sorted(self._locations)[:1], "test")
+
+    patch = pytest.MonkeyPatch()
+    with patch.context() as patched:
+        patched.setattr("corpus.ingest.ingest_batch.PackWriter", Erasing)
+        report = ingest(corpus, tmp_path / "m.jsonl", IngestSettings())
+    assert (report.accepted, dict(report.refused)) == (2, {"erased": 1})
+    assert len(list(files.listing(corpus.fs, corpus.root))) == 1
+    corpus.close()
