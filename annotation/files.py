@@ -27,8 +27,8 @@ from annotation.row_parsing import (
 from corpus.errors import UsageError
 from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.base import canonical_json
-from corpus.storage.durable_write import write_file
 from corpus.storage.json_lines import read_lines
+from corpus.storage.own_folder import OwnFolder, own_folder
 
 TASK_FILE: Final = "tasks.jsonl"
 
@@ -69,7 +69,7 @@ class Parsed:
 # --- export: write tasks and annotations ------------------------------------------------------------------------------
 
 
-def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
+def write_tasks(folder: OwnFolder, tasks: Sequence[AnnotationTask]) -> Path:
     """Write the tasks to a file in `folder`, durably, and return its path.
 
     The file is replaced in one step, so a reader sees the old tasks or the new ones, never a part. The caller writes
@@ -78,7 +78,7 @@ def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
     Raises:
         UsageError: the folder can't be written to.
     """
-    return _write_lines(folder / TASK_FILE, (task_row(task).model_dump() for task in tasks))
+    return folder.write(TASK_FILE, _lines_of(task_row(task).model_dump() for task in tasks))
 
 
 def keep_tasks(path: Path, wanted: Collection[str]) -> None:
@@ -113,21 +113,17 @@ def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
         UsageError: the folder can't be written to.
     """
     offsets_alone: Any = {"slots": {"__all__": {"value"}}}
-    return _write_lines(
-        path, (annotation_row(annotation).model_dump(exclude=offsets_alone) for annotation in annotations)
-    )
+    rows = (annotation_row(annotation).model_dump(exclude=offsets_alone) for annotation in annotations)
+    return _write_whole(path, _lines_of(rows))
 
 
-def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
-    return _write_whole(path, (canonical_json(row).encode() + b"\n" for row in rows))
+def _lines_of(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    return (canonical_json(row).encode() + b"\n" for row in rows)
 
 
 def _write_whole(path: Path, lines: Iterable[bytes]) -> Path:
-    try:
-        write_file(path, lines)
-    except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror}; choose a folder with room and rights") from None
-    return path
+    with own_folder(path.parent) as folder:
+        return folder.write(path.name, lines)
 
 
 # --- merge: read annotations and tasks --------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from corpus.records.base import Floats
 MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 """First bytes of all WAV files, including the kinds that are refused."""
 
+WAV_HEADER: Final = 44
+"""Bytes before the samples in the files that `wav_bytes` makes."""
+
 # (format tag, bits a sample) -> libsndfile's name of the bare encoding
 _ENCODINGS: Final = {
     (1, 8): "PCM_U8",
@@ -246,3 +249,13 @@ def _format(chunk: bytes) -> _Format:
     if channels < 1 or frame_bytes != channels * bits // 8:
         raise AudioRefused("unreadable", "channels, bits and frame size contradict each other")
     return _Format(encoding, channels, rate, frame_bytes)
+
+
+def wav_bytes(audio: Floats | None, sample_rate: int) -> bytes:
+    """Return samples in [-1, 1], of one channel, as a WAV file of 16-bit PCM: `WAV_HEADER` bytes, then samples."""
+    import soundfile
+
+    assert audio is not None  # the door was asked for it
+    file = io.BytesIO()
+    soundfile.write(file, audio, sample_rate, subtype="PCM_16", format="WAV")
+    return file.getvalue()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from corpus.audio.wav import wav_bytes
+from corpus.errors import UsageError
 from corpus.exporting.rows import DatasetWriter, ExportedRow, Format, fields, slot_rows
 
 if TYPE_CHECKING:
@@ -36,20 +38,26 @@ def writer_of(format_: Format, folder: Path, *, with_audio: bool) -> DatasetWrit
     return made[format_]()
 
 
-def wav_bytes(row: ExportedRow) -> bytes:
-    """Return the clip as a WAV file of 16-bit PCM, one channel."""
-    import soundfile
+def _new_file(path: Path, newline: str | None = None) -> TextIOWrapper:
+    """Open a file that is new, so that nothing is written through a link of its name.
 
-    file = io.BytesIO()
-    soundfile.write(file, row.audio, row.sample_rate, subtype="PCM_16", format="WAV")
-    return file.getvalue()
+    Raises:
+        UsageError: somebody else put something there.
+    """
+    try:
+        return path.open("x", encoding="utf-8", newline=newline)
+    except FileExistsError:
+        raise UsageError(f"{path} exists, and no export made it; give a new folder") from None
 
 
 def _write_clip(folder: Path, row: ExportedRow) -> str:
     """Write the clip into `audio/` of the folder; return its path in the folder."""
     place = Path("audio") / f"{row.utterance_id}.wav"
+    if (folder / place).parent.is_symlink():
+        raise UsageError(f"{(folder / place).parent} is a link where a folder of earmark belongs; move it away")
     (folder / place).parent.mkdir(mode=0o700, exist_ok=True)
-    (folder / place).write_bytes(wav_bytes(row))
+    with _new_file(folder / place) as file:
+        file.buffer.write(wav_bytes(row.audio, row.sample_rate))
     return place.as_posix()
 
 
@@ -62,7 +70,7 @@ class _Lines:
 
     def write(self, name: str, row: dict[str, Any]) -> None:
         if name not in self.files:
-            self.files[name] = (self.folder / name).open("w", encoding="utf-8")
+            self.files[name] = _new_file(self.folder / name)
         self.files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
@@ -136,7 +144,7 @@ class _Table:
         if self.with_audio:
             given = {"audio": _write_clip(self.folder, row), **given}
         if row.split not in self.files:
-            file = (self.folder / f"{row.split}.csv").open("w", encoding="utf-8", newline="")
+            file = _new_file(self.folder / f"{row.split}.csv", newline="")
             self.files[row.split] = (file, csv.DictWriter(file, list(given)))
             self.files[row.split][1].writeheader()
         self.files[row.split][1].writerow(given)
@@ -167,7 +175,7 @@ class _Parquet:
     def add(self, row: ExportedRow) -> None:
         given: dict[str, Any] = {**fields(row), "slots": slot_rows(row)}
         if self.with_audio:
-            given["audio"] = {"bytes": wav_bytes(row), "path": f"{row.utterance_id}.wav"}
+            given["audio"] = {"bytes": wav_bytes(row.audio, row.sample_rate), "path": f"{row.utterance_id}.wav"}
         waiting = self.rows.setdefault(row.split, [])
         waiting.append(given)
         if len(waiting) >= BATCH:

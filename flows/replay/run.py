@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -145,7 +146,9 @@ def run_replay(home: Path, tracking: TrackingSettings, plan: Replay) -> ReplayRe
         write_file(
             plan.out / "replay.json", [(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n").encode()]
         )
-        picture.savefig(plan.out / "curves.png", dpi=130)
+        image = BytesIO()
+        picture.savefig(image, dpi=130, format="png")
+        write_file(plan.out / "curves.png", [image.getvalue()])
     log_replay(home, tracking, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 
@@ -210,6 +213,22 @@ def _share_full_pool(plan: Replay, results: _Results) -> None:
             results.keep(FullPool(seed, results.full[0]))
 
 
+def _appending(path: Path) -> int:
+    """Return the descriptor of a file to append to, made where it is missing.
+
+    Raises:
+        UsageError: it is a link, or a second name of another file, which somebody may have planted.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(f"--out: {path} can't be written: {error.strerror}; give a new folder") from None
+    if os.fstat(descriptor).st_nlink != 1:
+        os.close(descriptor)
+        raise UsageError(f"--out: {path} is a second name of another file; give a new folder")
+    return descriptor
+
+
 class _Results:
     """The finished runs, each a line of a file; lines of other settings and an incomplete last line are ignored."""
 
@@ -246,7 +265,7 @@ class _Results:
             self.left_out, self.unseen = left_out, unseen
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a") as file:
+        with os.fdopen(_appending(self.path), "a") as file:
             file.write(json.dumps({"key": self.key, **line}) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -201,14 +201,10 @@ def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
     """Return the words of the columns, and the cells of each row; shares are in per cent."""
     documents = [row.to_json() for row in rows]
     keys = list(documents[0])
-    cells = [[_cell(key, row[key]) for key in keys] for row in documents]
+    for row in documents:
+        row |= {"eval_set_id": row["eval_set_id"][:12]} if row.get("eval_set_id") else {}
+    cells = [[console.percent(row[key]) if key in SHARES else row[key] for key in keys] for row in documents]
     return [WORDS.get(key, key.replace("_", " ")) for key in keys], cells
-
-
-def _cell(key: str, value: object) -> object:
-    if key in SHARES:
-        return console.percent(value if isinstance(value, float) else None)
-    return str(value)[:12] if key == "eval_set_id" else value
 
 
 def show_weekly(report: WeeklyReport) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.errors import UsageError
+from corpus.storage.durable_write import write_file
 from flows.reports.compare import Compared, FigureRow, SliceComparison
 from flows.reports.compare_table import (
     cost_rows,
@@ -49,8 +50,7 @@ def write_page(home: Path, compared: Compared) -> Path:
     report = compared.document
     folder = home / "compare" / f"{report.kind}-{report.first}-{report.second}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "index.html").write_text(page_html(compared), encoding="utf-8")
+        write_file(folder / "index.html", [page_html(compared).encode()])
     except OSError as error:
         raise UsageError(f"{folder} can't be written: {type(error).__name__}; make room or give rights") from None
     return folder / "index.html"

@@ -79,9 +79,8 @@ def tiles(report: NightReport) -> list[Tile]:
     ]
     newest = next((row for row in report.minutes if row.night == report.night), None)
     if newest is not None:
-        found.append(
-            Tile(f"{newest.minutes_spent:.0f} min", f"of annotators for this night, {newest.minutes_so_far:.0f} so far")
-        )
+        so_far = f"of annotators for this night, {newest.minutes_so_far:.0f} so far"
+        found.append(Tile(f"{newest.minutes_spent:.0f} min", so_far))
     for kind in report.kinds:
         last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
         if last is not None and last.champion_rate is not None:
@@ -299,9 +298,7 @@ def minutes_chart(report: NightReport) -> Chart | None:
         points = [gains.get(row.night) for row in report.minutes]
         series.append(Series(kind.measure, STYLES[kind.kind], mark, points))  # type: ignore[arg-type]
     names = [f"{_day(row.night)}\n{row.minutes_so_far:.0f} min" for row in report.minutes]
-    label = (
-        "points by which the champion is better than the base, 95 % intervals, by night and minutes spent until then"
-    )
+    label = "points by which the champion is better than the base, 95 % intervals, by night and minutes until then"
     return svg_chart.over_nights(label, names, series, svg_chart.POINTS)
 
 
@@ -313,18 +310,10 @@ def minutes_table(report: NightReport) -> Table:
         better = [_better_than_base(kind, of_kind.get(row.night)) for kind, of_kind in judged]
         first = judged[0][1].get(row.night)
         cost = _minutes_a_point(row.minutes_so_far, None if first is None else first.better_by)
-        rows.append(
-            (row.night, str(row.answers), f"{row.minutes_spent:.1f}", f"{row.minutes_so_far:.1f}", *better, cost)
-        )
-    saved = tuple(f"{kind.measure}: {BETTER}" for kind in report.kinds)
-    headers = (
-        "night",
-        "answers",
-        "minutes spent",
-        "minutes so far",
-        *saved,
-        f"minutes a point of {report.kinds[0].measure}",
-    )
+        minutes = [f"{figure:.1f}" for figure in (row.minutes_spent, row.minutes_so_far)]
+        rows.append((row.night, str(row.answers), *minutes, *better, cost))
+    saved = [*(f"{kind.measure}: {BETTER}" for kind in report.kinds), f"minutes a point of {report.kinds[0].measure}"]
+    headers = ("night", "answers", "minutes spent", "minutes so far", *saved)
     kinds = ["this" if row.night == report.night else "" for row in report.minutes]
     return table(headers, rows, kinds, (1, 2, 3), caption=INTERVALS)
 

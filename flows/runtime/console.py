@@ -189,13 +189,13 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
         show_line(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
 
 
-def _refused_item(line: Mapping[str, object]) -> tuple[str, object]:
+def _refused_item(line: Mapping[str, object]) -> tuple[str, str]:
     """Return what was refused, a file, a line or an answer on a server, and its name."""
     if line.get("clip"):
-        return "file", line["clip"]
+        return "file", str(line["clip"])
     if line.get("task_id"):
         return "task", f"{line['task_id']} of {printable(str(line.get('annotator_id') or 'nobody known'))}"
-    return "line", line["line"]
+    return "line", str(line["line"])
 
 
 def _line_numbers(word: str, numbers: Sequence[object], count: int, *, at_least: bool) -> str:

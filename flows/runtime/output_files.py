@@ -72,9 +72,11 @@ def write_output(path: Path, content: bytes, option: str, home: Path) -> Path:
         home: EARMARK_HOME.
 
     Raises:
-        UsageError: there is a folder or another file, or it can't be written; nothing is changed then.
+        UsageError: there is a folder, a link or another file, or it can't be written; nothing is changed then.
     """
     place = output_place(path, option, home)
+    if expanded(path).is_symlink():  # somebody else may have put it there
+        raise UsageError(f"{option} {path} is a link; name the file that it leads to, or move the link away")
     with output_errors(path, option):
         status = place.stat() if place.exists() else None
         if status is not None and stat.S_ISDIR(status.st_mode):

@@ -22,6 +22,7 @@ from corpus.records.base import digest
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Content, Part
 from corpus.storage.durable_write import TEMPORARY, write_file
+from corpus.storage.own_folder import own_folder
 from corpus.tables import datasets, labels, rounds, utterances
 from corpus.tables.datasets import Dataset
 from corpus.vault import consent, vault
@@ -134,8 +135,8 @@ def _write(
 ) -> Counter[str]:
     """Write the files of a dataset; return the number of rows by split."""
     out, ids = Path(made.place), list(revisions)
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(out / NOTICE, [_unfinished(made).encode()])
+    with own_folder(out, below=out.parent) as folder:
+        folder.write(NOTICE, [_unfinished(made).encode()])
     parts: tuple[Part, ...] = ("audio", "label") if made.with_audio else ("label",)
     counts: Counter[str] = Counter()
     writer = writer_of(format_, out, with_audio=made.with_audio)

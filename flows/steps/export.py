@@ -12,6 +12,7 @@ from typing import Protocol
 from annotation.files import write_tasks
 from annotation.tasks import ALWAYS_BLIND, TaskSettings, is_blind, keep_rows, make_tasks
 from corpus import door
+from corpus.audio.wav import WAV_HEADER, wav_bytes
 from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, Selection
@@ -19,7 +20,8 @@ from corpus.records.arrivals import Hypothesis
 from corpus.records.base import digest
 from corpus.records.inventory import Inventory
 from corpus.storage import operation_ids
-from corpus.tables import rounds
+from corpus.storage.own_folder import OwnFolder, own_folder
+from corpus.tables import rounds, utterances
 from corpus.tables.leases import grant_lease, leased
 from flows.models.inventory import inventory_of
 from flows.nights.night_list import named_nights
@@ -124,7 +126,7 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
     if settings.export.backend != "files":
         return ExportReport(tasks=len(tasks), blind=blind, blind_why=why or None)
     folder = settings.task_folder / round_
-    _write_folder(corpus, folder, tasks)
+    _write_folder(corpus, settings.task_folder, folder, tasks)
     return ExportReport(tasks=len(tasks), blind=blind, blind_why=why or None, folder=str(folder))
 
 
@@ -193,7 +195,8 @@ def distribute(corpus: Corpus, settings: SettingsOfExport) -> tuple[dict[str, in
         folders.update((task.round, person) for task in of_person)
         for name in sorted({task.round for task in of_person}):
             folder = settings.task_folder / name / person
-            _write_folder(corpus, folder, [task for task in of_person if task.round == name])
+            of_round = [task for task in of_person if task.round == name]
+            _write_folder(corpus, settings.task_folder, folder, of_round)
     return counts, dict(sorted(folders.items()))
 
 
@@ -238,10 +241,11 @@ def _tasks(
     return [replace(task, question=questions.get(task.task_id)) for task in tasks]
 
 
-def _write_folder(corpus: Corpus, folder: Path, tasks: Sequence[AnnotationTask]) -> None:
-    """Write the tasks' lines and clips into the folder."""
-    _write_clips(corpus, folder, {task.utterance_id: task.audio for task in tasks})
-    write_tasks(folder, tasks)
+def _write_folder(corpus: Corpus, task_folder: Path, folder: Path, tasks: Sequence[AnnotationTask]) -> None:
+    """Write the tasks' lines and clips into the folder, which others may reach; see `corpus.storage.own_folder`."""
+    with own_folder(folder, below=task_folder) as opened:
+        _write_clips(corpus, opened, {task.utterance_id: task.audio for task in tasks})
+        write_tasks(opened, tasks)
 
 
 def _put_open_tasks(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
@@ -284,15 +288,16 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
     return drafts, durations, questions
 
 
-def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
-    """Write clips into the folder by utterance id and file name; only the owner can read the folder."""
-    import soundfile
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    missing = [i for i, name in names.items() if not (folder / name).exists()]
+def _write_clips(corpus: Corpus, folder: OwnFolder, names: dict[str, str]) -> None:
+    """Write clips into the folder by utterance id and file name, unless they are there; only their owner reads them."""
+    with corpus.read() as conn:
+        stored = utterances.get(conn, sorted(names))
+    missing = [
+        each.utterance_id
+        for each in stored
+        if not folder.holds(names[each.utterance_id], b"RIFF", WAV_HEADER + 2 * each.num_samples)
+    ]
     opened = door.open(corpus, missing, "annotate", strict=False)
     for content in progress.over(opened, "writing clips of tasks", len(missing), "clips"):
-        target = folder / names[content.utterance.utterance_id]
-        temporary = target.with_name(f".{target.name}.tmp")
-        soundfile.write(temporary, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
-        temporary.replace(target)
+        name = names[content.utterance.utterance_id]
+        folder.write(name, [wav_bytes(content.audio, content.sample_rate)])

@@ -87,7 +87,7 @@ class MergeReport(Result):
         )
 
 
-def _as_list(row: RefusedAnswerLine) -> list[Any]:
+def _as_list(row: RefusedAnswerLine) -> list[int | str | None]:
     more = [row.detail, row.task_id, row.annotator_id]
     while more and more[-1] is None:
         more.pop()

@@ -7,7 +7,6 @@ for audio and records it on the audit chain, so a clip whose consent is withdraw
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import socket
 import threading
@@ -25,6 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from corpus import door
+from corpus.audio.wav import wav_bytes
 from corpus.errors import DoorClosed, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.tables import people, rounds, utterances
@@ -105,8 +105,6 @@ def _wav_size(corpus: Corpus, task_id: str, actor: str) -> int | None:
 
 def _wav_bytes(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
     """Return a task's clip as a WAV file, opened for the person; None where the door is closed."""
-    import soundfile
-
     with corpus.read() as conn:
         utterance_id = rounds.utterance_of(conn, task_id)
     if utterance_id is None:
@@ -115,9 +113,7 @@ def _wav_bytes(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
         content = next(iter(door.open(corpus, [utterance_id], "annotate", actor=actor)))
     except (DoorClosed, StopIteration):
         return None
-    wav = io.BytesIO()
-    soundfile.write(wav, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
-    return wav.getvalue()
+    return wav_bytes(content.audio, content.sample_rate)
 
 
 def _part_of(data: bytes, wanted: str | None) -> Response:

@@ -73,9 +73,14 @@ def _folders(task_folder: Path, rounds: Collection[str], wanted: Wanted) -> list
     found: list[tuple[Path, Collection[str]]] = []
     for name in sorted(rounds):
         folder = task_folder / name
-        if not folder.is_dir():
+        if not _is_folder(folder):
             continue
-        for of_person in sorted(path for path in folder.iterdir() if path.is_dir() and PERSON.fullmatch(path.name)):
+        for of_person in sorted(path for path in folder.iterdir() if _is_folder(path) and PERSON.fullmatch(path.name)):
             found.append((of_person, wanted.get(of_person.name, ())))
         found.append((folder, wanted.get("", ())))
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether there is a folder, and no link to one, behind which files are not earmark's."""
+    return path.is_dir() and not path.is_symlink()

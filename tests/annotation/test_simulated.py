@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from annotation.agreement import word_edits
-from annotation.files import read_annotations, read_tasks, write_annotations, write_tasks
+from annotation.files import read_annotations, read_tasks, write_annotations
 from annotation.row_parsing import asked
 from annotation.simulated import AnnotatorSettings, Truth, answer
 from corpus.errors import UsageError
@@ -12,7 +12,7 @@ from corpus.records.annotations import AnnotationTask
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import Verdict
 from corpus.text import normalise
-from tests.annotation.worlds import SLOTS, tasks
+from tests.annotation.worlds import SLOTS, tasks, tasks_in
 
 TEXT = "Turn on the kitchen light"
 TRUTH = Truth(TEXT, "light_on", (SlotSpan("room", 12, 19),))
@@ -108,7 +108,7 @@ def test_an_utterance_without_truth_is_named() -> None:
 def test_the_whole_way_through_files(tmp_path) -> None:
     made = tasks(50, blind_share=0.3, asks=("transcribe", "label_intent", "triage"))
     settings = AnnotatorSettings(word_error_rate=0.2, intent_error_rate=0.2, help_rate=0.1, verdict_recall=0.8)
-    given = answer(read_tasks(write_tasks(tmp_path, made)), truths(made), settings)
+    given = answer(read_tasks(tasks_in(tmp_path, made)), truths(made), settings)
     path = write_annotations(tmp_path / "answers.jsonl", given)
     parsed = read_annotations(path, asked(made))
     assert parsed.refused == []

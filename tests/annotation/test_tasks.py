@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from annotation.files import read_tasks, write_tasks
+from annotation.files import read_tasks
 from annotation.schema import TaskRow, schema_path, schema_text
 from annotation.tasks import TaskSettings, is_blind, make_tasks
 from corpus.errors import UsageError
 from corpus.records.annotations import AnnotationTask, task_id
 from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.inventory import plain_inventory
-from tests.annotation.worlds import INTENTS, SLOTS, selection, tasks
+from tests.annotation.worlds import INTENTS, SLOTS, selection, tasks, tasks_in
 
 PERSONAL = {"speaker", "speaker_id", "account", "device", "device_type", "serial", "name", "place", "locale", "wake"}
 PERSONAL |= {"arrived_at", "time", "address", "email", "phone", "household", "attributes", "reason"}
@@ -81,19 +81,19 @@ def test_a_draft_whose_slots_leave_its_text_is_refused_without_its_text() -> Non
 
 def test_task_files_come_back_as_they_went_and_are_private(tmp_path) -> None:
     made = tasks(30, blind_share=0.3, reasons=("audit", "uncertain", "novel"), asks=("transcribe", "label_intent"))
-    path = write_tasks(tmp_path / "out", made)
+    path = tasks_in(tmp_path / "out", made)
     assert read_tasks(path) == made
     assert path.stat().st_mode & 0o077 == 0
-    assert path.read_bytes() == write_tasks(tmp_path / "again", made).read_bytes()
+    assert path.read_bytes() == tasks_in(tmp_path / "again", made).read_bytes()
     assert [p.name for p in path.parent.iterdir()] == ["tasks.jsonl"]
 
 
 def test_a_task_file_is_replaced_whole_and_a_failed_write_leaves_the_old_one(tmp_path) -> None:
-    path = write_tasks(tmp_path, tasks(3))
+    path = tasks_in(tmp_path, tasks(3))
     before = path.read_bytes()
     broken = dataclasses.replace(tasks(1)[0], draft=Hypothesis("\ud800", 1.0))
     with pytest.raises(UnicodeEncodeError):
-        write_tasks(tmp_path, [broken])
+        tasks_in(tmp_path, [broken])
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -101,11 +101,11 @@ def test_a_task_file_is_replaced_whole_and_a_failed_write_leaves_the_old_one(tmp
 def test_a_folder_that_cannot_be_written_gets_one_clear_line(tmp_path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="can't be written"):
-        write_tasks(tmp_path / "file", tasks(1))
+        tasks_in(tmp_path / "file", tasks(1))
 
 
 def test_a_line_that_is_no_task_is_named(tmp_path) -> None:
-    path = write_tasks(tmp_path, tasks(2))
+    path = tasks_in(tmp_path, tasks(2))
     path.write_text(path.read_text() + '{"task_id": "t"}\n')
     with pytest.raises(UsageError, match="line 3"):
         read_tasks(path)
@@ -130,7 +130,7 @@ def test_the_allow_list_of_a_task_is_the_record_and_holds_no_personal_field() ->
 def test_written_tasks_pass_the_published_schema(tmp_path) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="no jsonschema is installed; pip install 'earmark[dev]'")
     checker = jsonschema.Draft202012Validator(json.loads(schema_path("task").read_text()))
-    path = write_tasks(tmp_path, tasks(10, blind_share=0.5))
+    path = tasks_in(tmp_path, tasks(10, blind_share=0.5))
     for line in path.read_text().splitlines():
         checker.validate(json.loads(line))
 

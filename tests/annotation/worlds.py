@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from hypothesis import strategies as st
 
+from annotation.files import write_tasks
 from annotation.tasks import TaskSettings, make_tasks
 from corpus.records.annotations import Annotation, AnnotationTask, Selection, task_id
 from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.inventory import plain_inventory
+from corpus.storage.own_folder import own_folder
 
 INTENTS = ("light_on", "light_off", "play_music", "other")
 SLOTS = ("room", "artist")
@@ -37,6 +42,12 @@ def tasks(
     return make_tasks(
         chosen, dict.fromkeys(ids, 2.0), dict.fromkeys(ids, draft), plain_inventory(INTENTS, SLOTS), settings, seed
     )
+
+
+def tasks_in(folder: Path, made: Sequence[AnnotationTask]) -> Path:
+    """Write the tasks into a folder; return the file."""
+    with own_folder(folder) as opened:
+        return write_tasks(opened, made)
 
 
 def labelled(

@@ -127,14 +127,18 @@ def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
 
 
 def signature(kind: Kind) -> ModelSignature:
-    """Return the columns of input and output with their types."""
+    """Return the columns of the output with their types.
+
+    The input has none: MLflow would print the request in its message, or turn a missing text into one, so the code that
+    serves checks every row itself.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array, Object, Property
 
     text, confidence = ColSpec(DataType.string, "text"), ColSpec(DataType.double, "confidence")
     if kind == "asr":
-        return ModelSignature(Schema([ColSpec(Array(DataType.double), "audio")]), Schema([text, confidence]))
+        return ModelSignature(outputs=Schema([text, confidence]))
     slot = Object(
         [
             Property("name", DataType.string),
@@ -144,7 +148,7 @@ def signature(kind: Kind) -> ModelSignature:
         ]
     )
     answer = [text, ColSpec(DataType.string, "intent"), confidence, ColSpec(Array(slot), "slots")]
-    return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(answer))
+    return ModelSignature(outputs=Schema(answer))
 
 
 def example(kind: Kind, rate: int | None) -> tuple[list[str], list[Any]]:

@@ -16,7 +16,7 @@ import torch
 from mlflow.models import set_model
 
 from corpus.normal_form import normalise
-from training.tracking.serving_text import LOCAL, Served
+from training.tracking.serving_text import LOCAL, Served, texts_of
 
 TEXTS_AT_ONCE = 64
 """Texts of one batch."""
@@ -53,8 +53,8 @@ def intent_model(folder: Path) -> Any:
             rows.append((text, intents[best], float(probs[row, best]), slots))
         return rows
 
-    def answer(table: pd.DataFrame) -> pd.DataFrame:
-        texts, rows = [normalise(str(text)) for text in table["text"]], []
+    def answer(asked: Any) -> pd.DataFrame:
+        texts, rows = [normalise(text) for text in texts_of(asked)], []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             rows += classify(texts[start : start + TEXTS_AT_ONCE])
         return pd.DataFrame(rows, columns=["text", "intent", "confidence", "slots"])

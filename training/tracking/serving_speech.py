@@ -15,7 +15,7 @@ import torch
 from mlflow.models import set_model
 
 from corpus.normal_form import normalise
-from training.tracking.serving_text import LOCAL, Served
+from training.tracking.serving_text import LOCAL, Served, clips_of
 
 MIN_SECONDS = 0.1  # least duration of a clip [s]; shorter clips are padded with silence
 TSALLIS_ALPHA = 1.0 / 3.0  # entropic index of the word confidence (Laptev & Ginsburg 2023)
@@ -64,14 +64,8 @@ def speech_model(folder: Path) -> Any:
         words = np.where(is_text & ~gap[path], np.cumsum(begins & (starts[path] | gap[path])), -1)
         return text, mean_word_confidence(tsallis_confidence(log_probs), words)
 
-    def answer(table: pd.DataFrame) -> pd.DataFrame:
-        rows = []
-        for number, samples in enumerate(table["audio"]):
-            clip = np.asarray(samples, dtype=np.float32).ravel()
-            if not len(clip) or not np.isfinite(clip).all():
-                raise ValueError(f"row {number}: audio needs finite samples at {rate} Hz")
-            rows.append(transcribe(clip))
-        return pd.DataFrame(rows, columns=["text", "confidence"])
+    def answer(asked: Any) -> pd.DataFrame:
+        return pd.DataFrame([transcribe(clip) for clip in clips_of(asked, rate)], columns=["text", "confidence"])
 
     return answer
 

@@ -92,3 +92,12 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         Path("/dev/full").open("wb", buffering=0) as full,
     ):
         full.write(b"x")
+
+
+def test_a_link_is_not_written_through_even_to_a_file_that_earmark_made(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "page.html").write_text(f"{MARK} yesterday")
+    (tmp_path / "link.html").symlink_to(tmp_path / "page.html")
+    with pytest.raises(UsageError, match=r"--out .* is a link"):
+        write_output(tmp_path / "link.html", MARK.encode(), "--out", tmp_path / "home")
+    assert (tmp_path / "page.html").read_text() == f"{MARK} yesterday"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from annotation.files import TASK_FILE
 from corpus import door
-from corpus.errors import DoorClosed, Refused
+from corpus.errors import DoorClosed, Refused, UsageError
 from corpus.storage.database import writing
 from corpus.tables import utterances
 from corpus.vault import consent
@@ -40,6 +42,40 @@ def test_a_repeated_export_within_the_lease_changes_nothing(world: World):
     assert {path.name: path.read_bytes() for path in world.folder.iterdir()} == written
     with world.corpus.read() as conn:
         assert conn.exec_driver_sql("SELECT utterance_id, until FROM leases ORDER BY 1").all() == until
+
+
+def test_what_somebody_planted_in_the_task_folder_is_neither_overwritten_nor_given_to_annotators(
+    world: World, tmp_path: Path
+):
+    victim = tmp_path / "victim"
+    victim.write_text("somebody's own file")
+    world.export()
+    first, second, third, fourth = (world.folder / f"{name}.wav" for name in world.clips())
+    good = {path: path.read_bytes() for path in (first, second, third, fourth)}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in world.folder.iterdir()} == {0o600}
+    for path in (first, second, third):
+        path.unlink()
+    first.symlink_to(victim)
+    os.link(victim, second)
+    third.write_text("not a clip")
+    for path in good:  # the name of a draft, which earmark gave before
+        (world.folder / f".{path.name}.tmp").symlink_to(victim)
+    world.export()
+    assert {path: path.read_bytes() for path in good} == good
+    assert not any(path.is_symlink() for path in good)
+    assert victim.read_text() == "somebody's own file"
+
+
+def test_a_round_whose_folder_is_a_link_is_refused_and_nothing_behind_it_is_touched(world: World, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"t{'0' * 31}.wav").write_text("somebody's own file")
+    world.folder.parent.mkdir(exist_ok=True)
+    world.folder.symlink_to(elsewhere)
+    with pytest.raises(UsageError, match="is a link or a file where a folder of earmark belongs"):
+        world.export()
+    world.sweep()
+    assert [path.name for path in elsewhere.iterdir()] == [f"t{'0' * 31}.wav"]
 
 
 def test_why_tasks_show_no_draft_is_counted(tmp_path: Path):
