@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from corpus.errors import Damaged, RecordError, SchemaRefused, SettingsError, Unreachable
+from corpus.sqlite_url import sqlite_file
 
 Which = Literal["records", "vault"]
 
@@ -67,10 +70,18 @@ def engine(url: str) -> sa.Engine:
         return _postgresql(parsed)
     if backend != "sqlite":
         raise SettingsError(f"a {backend} database is not supported; use sqlite:///FILE or postgresql+psycopg://...")
+    parsed = with_plain_path(parsed)
     made = sa.create_engine(parsed, connect_args={"timeout": 60})
     sa.event.listen(made, "connect", _sqlite_connect)
     sa.event.listen(made, "begin", _sqlite_begin)
     return made
+
+
+def with_plain_path(url: sa.URL) -> sa.URL:
+    """Return a URL with the path itself for one that `corpus.sqlite_url` wrote with a quoted path."""
+    if url.database is None or dict(url.query) != {"uri": "true"}:
+        return url
+    return url.set(database=str(sqlite_file(url.database)), query={})
 
 
 def _postgresql(url: sa.URL, **options: Any) -> sa.Engine:
@@ -225,6 +236,7 @@ def prepare(engine: sa.Engine, which: Which) -> None:
         SchemaRefused: a newer earmark wrote the database, or an older one wrote it on a server.
         Unreachable: the database does not answer.
     """
+    _make_private(engine)
     version = check_not_newer(engine, which)
     if version == HEADS[which]:
         return
@@ -234,6 +246,13 @@ def prepare(engine: sa.Engine, which: Which) -> None:
             " back it up, then run earmark upgrade"
         )
     upgrade(engine, which)
+
+
+def _make_private(engine: sa.Engine) -> None:
+    """Make the file of an SQLite database that has none, as SQLite would make one that everybody may read."""
+    if engine.dialect.name == "sqlite" and engine.url.database and not engine.url.query:
+        with contextlib.suppress(OSError):  # connecting says what is wrong, in words
+            os.close(os.open(engine.url.database, os.O_CREAT, 0o600))
 
 
 def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:

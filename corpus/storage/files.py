@@ -15,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from corpus.errors import SettingsError, Unreachable
 from corpus.storage.durable_write import TEMPORARY, write_file
+from corpus.user_paths import expanded
 
 FOLDERS: Final = ("audio", "parts")
 
@@ -26,6 +27,8 @@ def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         SettingsError: the protocol is unknown, its package is not installed, or there is no such bucket.
         Unreachable: the store does not answer, or refuses the credentials.
     """
+    if "://" not in url and not url.startswith(("file:", "local:")):  # `::` in the name of a folder chains nothing
+        return LocalFileSystem(), str(expanded(url).absolute())
     try:
         fs, root = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:

@@ -57,7 +57,7 @@ class _Fault(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """A loader of YAML 1.2 that refuses a key twice, a key that is no text, and an alias inside its own anchor."""
 
-    yaml_implicit_resolvers: ClassVar[Any] = {}
+    yaml_implicit_resolvers: Any = {}  # noqa: RUF012 - PyYAML declares it so
     yaml_constructors: ClassVar[Any] = {
         tag: function
         for tag, function in yaml.SafeLoader.yaml_constructors.items()
@@ -66,14 +66,14 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._open: list[str] = []
+        self._open: list[str | None] = []
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Return the next node; its anchor is open while what it holds is read."""
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent) and anchor in self._open:
-            raise _Fault(problem=f"has *{anchor} inside of &{anchor}; write it out", problem_mark=event.start_mark)
+            raise _Fault(problem=f"has *{anchor} inside of &{anchor}; write it out", problem_mark=event.start_mark)  # type: ignore[arg-type]
         self._open.append(anchor)
         node = super().compose_node(parent, index)
         self._open.pop()
@@ -98,7 +98,7 @@ class _Dumper(yaml.SafeDumper):
 
 for _name, (_form, _first) in _FORMS.items():
     for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_form})$"), _first)  # type: ignore[no-untyped-call]
+        _class.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_form})$"), _first)
 
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
@@ -129,7 +129,8 @@ def compose_yaml(text: str) -> yaml.Node | None:
     Raises:
         YamlFault: as `load_yaml`.
     """
-    return _read(text, lambda loader: loader.get_single_node())
+    node: yaml.Node | None = _read(text, lambda loader: loader.get_single_node())
+    return node
 
 
 def dump_yaml(value: object, **options: Any) -> str:

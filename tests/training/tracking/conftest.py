@@ -12,7 +12,8 @@ from training.tracking import store
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
+    """A home with what URLs and paths of other libraries take for something else in its name."""
+    return tmp_path_factory.mktemp("homes") / '-a?b#c%20d::e "q" ü'
 
 
 @pytest.fixture(scope="module")
