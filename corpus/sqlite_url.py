@@ -22,6 +22,8 @@ def sqlite_url(path: Path, driver: str = "sqlite") -> str:
     plain = str(path)
     if "?" not in plain and "memory" not in plain:
         return f"{driver}:///{plain}"
+    if driver == "sqlite":  # MLflow makes a folder of the name that follows sqlite:///, in the current folder
+        driver = "sqlite+pysqlite"
     quoted = quote(plain.encode("utf-8", "surrogateescape")).replace("memory", "%6Demory")
     return f"{driver}:///{_FILE}{quoted}?uri=true"
 

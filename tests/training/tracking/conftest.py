@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,8 @@ def tracking(home):
     with environment_kept():
         os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
         yield store.open_tracking(store.TrackingSettings(), home)
+    assert list(home.parent.iterdir()) == [home]
+    assert not Path("file:").exists()
 
 
 @pytest.fixture
