@@ -7,11 +7,14 @@ last of two values of one key in silence. What is written here means the same in
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 import yaml
 
 from corpus.errors import EarmarkError
+from flows.runtime.environment import Json
 
 _NOT_YAML: Final = "is not YAML; fix it"
 
@@ -114,13 +117,15 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor(f"{_TAG}int", _integer)
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str) -> Json:
     """Return what a text means, in the types of JSON.
 
     Raises:
         YamlFault: it is not YAML, or gives a key twice.
     """
-    return _read(text, lambda loader: loader.get_single_data())
+    with _loading(text) as loader:
+        found: Json = loader.get_single_data()
+        return found
 
 
 def compose_yaml(text: str) -> yaml.Node | None:
@@ -129,8 +134,8 @@ def compose_yaml(text: str) -> yaml.Node | None:
     Raises:
         YamlFault: as `load_yaml`.
     """
-    node: yaml.Node | None = _read(text, lambda loader: loader.get_single_node())
-    return node
+    with _loading(text) as loader:
+        return loader.get_single_node()
 
 
 def dump_yaml(value: object, **options: Any) -> str:
@@ -139,11 +144,12 @@ def dump_yaml(value: object, **options: Any) -> str:
     return text
 
 
-def _read(text: str, get: Any) -> Any:
+@contextmanager
+def _loading(text: str) -> Iterator[_Loader]:
     try:
         loader = _Loader(text)
         try:
-            return get(loader)
+            yield loader
         finally:
             loader.dispose()
     except _Fault as fault:
