@@ -53,7 +53,9 @@ def test_the_url_of_a_file_is_that_of_this_file(tmp_path: Path, name: str, drive
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_a_home_of_any_name_holds_all_of_itself(tmp_path: Path, name: str) -> None:
+def test_a_home_of_any_name_holds_all_of_itself(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "clips").mkdir()
     home = tmp_path / "in" / name
     settings = CorpusSettings(home=home)
@@ -67,6 +69,8 @@ def test_a_home_of_any_name_holds_all_of_itself(tmp_path: Path, name: str) -> No
     assert len(set(check(stores).values())) == 1
     stores.dispose()
     assert [path.name for path in (tmp_path / "in").iterdir()] == [name]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "clips", "here"}
+    assert list((tmp_path / "here").iterdir()) == []
     assert {path.name for path in home.iterdir()} >= {"records.db", "vault.db", "content", "keys"}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.glob("*.db*")} == {0o600}
