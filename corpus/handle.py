@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from corpus import home_id
 from corpus.errors import Damaged, NoHome, SettingsError
 from corpus.settings import CorpusSettings, Places, places
+from corpus.sqlite_url import sqlite_file
 from corpus.storage import cipher, database, operations
 from corpus.storage.durable_write import write_file, write_new_file
 from corpus.storage.store_faults import fault_of, is_writable
@@ -166,7 +167,7 @@ def _keep_out_of_git(home: Path) -> None:
 def _make_folder_of(url: str) -> None:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sqlite_file(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _key_encryption_key(paths: Places, *, make: bool) -> bytes:

@@ -21,15 +21,13 @@ def printable(text: str) -> str:
     """Return a text of the same length with a sign in place of each character that would steer a reader's screen.
 
     Those are control characters but the line feed, marks that turn the direction of what follows, and characters that
-    can't be written. Wide and unbreakable blanks become plain ones.
+    can't be written.
     """
     return "".join(char if char.isprintable() else _in_place_of(char) for char in text)
 
 
 def _in_place_of(char: str) -> str:
-    if char == "\n" or char in _JOINERS:
-        return char
-    return " " if unicodedata.category(char) == "Zs" else "\ufffd"
+    return char if char == "\n" or char in _JOINERS or unicodedata.category(char) == "Zs" else "\ufffd"
 
 
 def clean_name(name: str) -> str:

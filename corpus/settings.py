@@ -9,6 +9,7 @@ from typing import Final, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records.base import Split
+from corpus.sqlite_url import sqlite_url
 from corpus.user_paths import expanded
 
 MOST_SEED: Final = 2**32 - 1
@@ -83,8 +84,8 @@ def places(settings: CorpusSettings) -> Places:
     home = expanded(settings.home).absolute()
     return Places(
         home=home,
-        records_url=settings.records_url or f"sqlite:///{home / 'records.db'}",
-        vault_url=settings.vault_url or f"sqlite:///{home / 'vault.db'}",
+        records_url=settings.records_url or sqlite_url(home / "records.db"),
+        vault_url=settings.vault_url or sqlite_url(home / "vault.db"),
         content_url=settings.content_url or str(home / "content"),
         key_file=expanded(settings.key_file or home / "keys" / "kek").absolute(),
         store_timeout=settings.store_timeout,

@@ -157,7 +157,8 @@ def _column_names(source: Source) -> str:
 
 def no_rows(source: Source) -> UsageError:
     """Return the error of a split that is empty."""
-    return UsageError(f"{source.name}: the split {source.split} holds no rows; choose another with --split")
+    remedy = "choose another with --split" if len(source.splits) > 1 else "give a corpus with rows"
+    return UsageError(f"{source.name}: the split {source.split} holds no rows; {remedy}")
 
 
 def _check_mapping(

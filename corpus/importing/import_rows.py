@@ -250,6 +250,8 @@ def preview(
         problem = _problem(arrival, _parsed(arrival, mapping, now), ingest, latest)
         if problem is not None:
             problems.append(Problem(arrival.number, *problem))
+    if not looked_at:
+        raise no_rows(source)
     names = source.clip_names({problem.row for problem in problems})
     return Preview(
         source=source.name,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from corpus.errors import Damaged, HomeBusy, HostFault, RecordError, SchemaRefused, SettingsError, Unreachable
+from corpus.sqlite_url import sqlite_file
 from corpus.storage.store_faults import sqlite_fault
 
 Which = Literal["records", "vault"]
@@ -79,6 +82,7 @@ def engine(url: str, timeout: float = 60.0, *, writable: bool = True) -> sa.Engi
         return _postgresql(parsed, timeout)
     if backend != "sqlite":
         raise SettingsError(f"a {backend} database is not supported; use sqlite:///FILE or postgresql+psycopg://...")
+    parsed = with_plain_path(parsed)
     if writable or not parsed.database:
         made = sa.create_engine(parsed, connect_args={"timeout": timeout})
     else:
@@ -94,6 +98,13 @@ def _raise_fault(context: sa.ExceptionContext, path: str, timeout: float) -> Non
     fault = sqlite_fault(context.original_exception, path, timeout)
     if fault is not None:
         raise fault
+
+
+def with_plain_path(url: sa.URL) -> sa.URL:
+    """Return a URL with the path itself for one that `corpus.sqlite_url` wrote with a quoted path."""
+    if url.database is None or dict(url.query) != {"uri": "true"}:
+        return url
+    return url.set(database=str(sqlite_file(url.database)), query={})
 
 
 def _opening_read_only(path: Path, timeout: float) -> Callable[[], sqlite3.Connection]:
@@ -310,6 +321,7 @@ def prepare(engine: sa.Engine, which: Which) -> None:
         SchemaRefused: a newer earmark wrote the database, or an older one wrote it on a server.
         Unreachable: the database does not answer.
     """
+    _make_private(engine)
     version = check_not_newer(engine, which)
     if version == HEADS[which]:
         return
@@ -333,6 +345,13 @@ def check_newest(engine: sa.Engine, which: Which) -> None:
             f"the {which} database has schema {version}, this earmark needs {HEADS[which]}, and the home is read-only:"
             " make it writable once, so that it can be upgraded"
         )
+
+
+def _make_private(engine: sa.Engine) -> None:
+    """Make the file of an SQLite database that has none, as SQLite would make one that everybody may read."""
+    if engine.dialect.name == "sqlite" and engine.url.database and not engine.url.query:
+        with contextlib.suppress(OSError):  # connecting says what is wrong, in words
+            os.close(os.open(engine.url.database, os.O_CREAT, 0o600))
 
 
 def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:

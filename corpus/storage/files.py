@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from corpus.errors import SettingsError, Unreachable
 from corpus.storage.durable_write import TEMPORARY, write_file
 from corpus.storage.store_faults import fault_of, is_fault
+from corpus.user_paths import expanded
 
 ATTEMPTS: Final = 3
 """How often a request to S3 is made before it has failed."""
@@ -34,6 +35,8 @@ def connect(url: str, timeout: float = 30.0) -> tuple[fsspec.AbstractFileSystem,
         SettingsError: the protocol is unknown, its package is not installed, or there is no such bucket.
         Unreachable: the store does not answer, or refuses the credentials.
     """
+    if "://" not in url and not url.startswith(("file:", "local:")):  # `::` in the name of a folder chains nothing
+        return LocalFileSystem(), str(expanded(url).absolute())
     try:
         fs, root = fsspec.core.url_to_fs(url, **_given_up_after(url, timeout))
     except (ValueError, ImportError) as error:

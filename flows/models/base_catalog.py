@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,7 +56,7 @@ class CatalogueEntry(BaseModel):
 @cache
 def catalogue() -> tuple[CatalogueEntry, ...]:
     """Return all bases of the catalogue, those that come with earmark first."""
-    loaded = load_yaml(CATALOGUE.read_text(encoding="utf-8"))
+    loaded: Any = load_yaml(CATALOGUE.read_text(encoding="utf-8"))
     return tuple(CatalogueEntry.model_validate(each) for part in ("embedded", "hub") for each in loaded[part])
 
 

@@ -89,7 +89,7 @@ def _link(page: str) -> str:
         return ""
     if not Path(page).is_absolute():
         return f"The page with charts was {page}"
-    return f"[Charts and tables of this night]({Path(page).as_uri()}): `{page}`"
+    return f"[Charts and tables of this night]({Path(page).as_uri()}): {plain_text(page)}"
 
 
 def _kinds(night: NightReport | None) -> tuple[KindReport, ...]:

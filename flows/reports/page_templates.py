@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from markupsafe import Markup
+
 from corpus.names import printable
 
 if TYPE_CHECKING:
@@ -29,5 +31,5 @@ def page_template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def _as_text(value: object) -> object:
-    return printable(value) if type(value) is str else value  # `Markup`, which a macro returns, is escaped already
+def _as_text(value: object) -> str:
+    return value if isinstance(value, Markup) else printable(str(value))  # what a macro returns is escaped already

@@ -69,6 +69,7 @@ def show_table(
     from rich.text import Text
 
     screen = Console(width=width or (None if sys.stdout.isatty() else PLAIN_WIDTH), soft_wrap=False)
+    headers = [printable(header) for header in headers]
     texts = [[printable(cell(value)) for value in row] for row in rows]
     columns = [[header, *(row[index] for row in texts)] for index, header in enumerate(headers)]
     for padding in (1, 0):

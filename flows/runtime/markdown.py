@@ -12,7 +12,7 @@ from flows.runtime.console import cell
 Cells = Sequence[object]
 
 _MARKED: Final = re.compile(
-    r"[\\`*$]|\[|\](?=[(\[:])|~(?=~)|(?<=~)~|(?<![^\W_])_|_(?![^\W_])"
+    r"[\\`*$]|\[(?![-+\d])|\](?=[(\[:])|~(?=~)|(?<=~)~|(?<![^\W_])_|_(?![^\W_])"
     r"|@|(?<=http):|(?<=https):|(?<=ftp):|(?<=mailto):|(?<=xmpp):|(?<=www)\.",
     re.IGNORECASE,
 )
@@ -20,6 +20,10 @@ _MARKED: Final = re.compile(
 
 _BLOCK: Final = re.compile(r"^(?:\d{1,9}(?=[.)](?:\s|$))|(?=(?:[-+]|#{1,6})(?:\s|$))|(?=--|=))")
 """What begins a list, a heading or a line, up to the character to escape."""
+
+
+_BLANKS: Final = re.compile(r"[^\S\u00a0\u202f]+")
+"""White space, but for the unbreakable one between a number and its unit."""
 
 
 class Bold(str):
@@ -45,7 +49,7 @@ def plain_text(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    marked = _MARKED.sub(lambda found: "\\" + found[0], printable(" ".join(text.split())))
+    marked = _MARKED.sub(lambda found: "\\" + found[0], printable(_BLANKS.sub(" ", text).strip()))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

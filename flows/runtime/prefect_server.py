@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import Refused
 from corpus.settings import MOST_SECONDS
+from corpus.sqlite_url import sqlite_url
 from flows.runtime.server_records import MARK, stop_orphans, write_record
 
 
@@ -129,13 +130,15 @@ def _start(folder: Path, port: int, ui: bool, mark: str) -> subprocess.Popen[byt
         **os.environ,
         MARK: mark,
         "PREFECT_SERVER_UI_ENABLED": str(ui).lower(),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+        "PREFECT_API_DATABASE_CONNECTION_URL": sqlite_url(folder / "prefect.db", "sqlite+aiosqlite"),
         "PREFECT__SERVER_EPHEMERAL": "" if ui else "1",  # any text is true
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+    for name in ("prefect.db", "server.log"):  # which others would make for everybody to read
+        os.close(os.open(folder / name, os.O_CREAT | os.O_NOFOLLOW, 0o600))
     with (folder / "server.log").open("ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 

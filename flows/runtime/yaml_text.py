@@ -7,11 +7,14 @@ last of two values of one key in silence. What is written here means the same in
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 import yaml
 
 from corpus.errors import EarmarkError
+from flows.runtime.environment import Json
 
 _NOT_YAML: Final = "is not YAML; fix it"
 
@@ -57,7 +60,7 @@ class _Fault(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """A loader of YAML 1.2 that refuses a key twice, a key that is no text, and an alias inside its own anchor."""
 
-    yaml_implicit_resolvers: ClassVar[Any] = {}
+    yaml_implicit_resolvers: Any = {}  # noqa: RUF012 - PyYAML declares it so
     yaml_constructors: ClassVar[Any] = {
         tag: function
         for tag, function in yaml.SafeLoader.yaml_constructors.items()
@@ -66,14 +69,14 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._open: list[str] = []
+        self._open: list[str | None] = []
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Return the next node; its anchor is open while what it holds is read."""
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent) and anchor in self._open:
-            raise _Fault(problem=f"has *{anchor} inside of &{anchor}; write it out", problem_mark=event.start_mark)
+            raise _Fault(problem=f"has *{anchor} inside of &{anchor}; write it out", problem_mark=event.start_mark)  # type: ignore[arg-type]
         self._open.append(anchor)
         node = super().compose_node(parent, index)
         self._open.pop()
@@ -98,7 +101,7 @@ class _Dumper(yaml.SafeDumper):
 
 for _name, (_form, _first) in _FORMS.items():
     for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_form})$"), _first)  # type: ignore[no-untyped-call]
+        _class.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_form})$"), _first)
 
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
@@ -114,13 +117,15 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor(f"{_TAG}int", _integer)
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str) -> Json:
     """Return what a text means, in the types of JSON.
 
     Raises:
         YamlFault: it is not YAML, or gives a key twice.
     """
-    return _read(text, lambda loader: loader.get_single_data())
+    with _loading(text) as loader:
+        found: Json = loader.get_single_data()
+        return found
 
 
 def compose_yaml(text: str) -> yaml.Node | None:
@@ -129,7 +134,8 @@ def compose_yaml(text: str) -> yaml.Node | None:
     Raises:
         YamlFault: as `load_yaml`.
     """
-    return _read(text, lambda loader: loader.get_single_node())
+    with _loading(text) as loader:
+        return loader.get_single_node()
 
 
 def dump_yaml(value: object, **options: Any) -> str:
@@ -138,11 +144,12 @@ def dump_yaml(value: object, **options: Any) -> str:
     return text
 
 
-def _read(text: str, get: Any) -> Any:
+@contextmanager
+def _loading(text: str) -> Iterator[_Loader]:
     try:
         loader = _Loader(text)
         try:
-            return get(loader)
+            yield loader
         finally:
             loader.dispose()
     except _Fault as fault:

@@ -181,7 +181,7 @@ def _values_at(kind: Kind, finetune: Finetune, keys: Mapping[str, Any] | Sequenc
 def _values(key: str, text: str) -> list[Any]:
     """Return the values in the text: the members of the YAML list whose inside it is."""
     try:
-        found = load_yaml(f"[{text}]")
+        found: Any = load_yaml(f"[{text}]")
     except YamlFault as fault:
         raise SettingsError(f"--set {key}: {fault.of_value()}") from None
     return list(found)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import Damaged, EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
 from corpus.settings import MOST_SECONDS
+from corpus.sqlite_url import sqlite_url
 from corpus.storage.durable_write import link_new, sync
 from corpus.user_paths import expanded
 
@@ -74,7 +75,7 @@ class Tracking:
 
 def tracking_uri(settings: TrackingSettings, home: Path) -> str:
     """Return the URI of the store, for other programs that open it, such as MLflow's pages."""
-    return settings.uri or f"sqlite:///{_folder(home) / 'mlflow.db'}"
+    return settings.uri or sqlite_url(_folder(home) / "mlflow.db")
 
 
 def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
@@ -217,7 +218,7 @@ def _make_database(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as scratch:
         fresh = Path(scratch) / "mlflow.db"
-        engine = sa.create_engine(f"sqlite:///{fresh}")
+        engine = sa.create_engine(sqlite_url(fresh))
         sa.event.listen(engine, "connect", _do_not_wait)
         utils._initialize_tables(engine)
         engine.dispose()

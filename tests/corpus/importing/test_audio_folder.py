@@ -135,9 +135,6 @@ def test_what_is_wrong_with_a_whole_metadata_file_is_named(
 ) -> None:
     folder = folder_of(tmp_path / "d", [{}])
     (folder / "metadata.csv").write_bytes(metadata)
-    if message == "holds no rows":
-        assert look(folder).looked_at == 0
-        return
     with pytest.raises(UsageError, match=message):
         look(folder)
 

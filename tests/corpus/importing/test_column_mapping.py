@@ -71,6 +71,22 @@ def test_labels_of_pandas_rows_are_no_columns_but_a_named_index_is_one(tmp_path:
 def test_an_empty_split_is_said_to_hold_no_rows(tmp_path: Path, look: Look) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "train.jsonl").write_text("\n")
-    with pytest.raises(UsageError, match="d: the split train holds no rows; choose another with --split"):
+    with pytest.raises(UsageError, match="d: the split train holds no rows; give a corpus with rows"):
         look(tmp_path / "d")
+    (tmp_path / "d" / "test.jsonl").write_text("\n")
+    with pytest.raises(UsageError, match="the split test holds no rows; choose another with --split"):
+        look(tmp_path / "d", split="test")
     assert open_source(str(tmp_path / "d"), None, None, tmp_path).columns == {}
+
+
+def test_times_are_read_as_those_of_a_manifest_and_are_utc_without_a_zone(tmp_path: Path, values: Values) -> None:
+    times = {
+        "2026-01-01t00:00:00z": "2026-01-01T00:00:00.000000+00:00",
+        "2016-12-31T23:59:60Z": "2017-01-01T00:00:00.000000+00:00",
+        "2026-01-01 00:00:00": "2026-01-01T00:00:00.000000+00:00",
+        "2026-01-01T00:00:60Z": "2026-01-01T00:00:60Z",  # which the check of the row refuses
+    }
+    lines = [json.dumps({"audio": "a.wav", "arrived_at": text}) for text in times]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    found = [row and row["arrived_at"] for row in values(tmp_path / "x.jsonl")]
+    assert found == list(times.values())

@@ -208,13 +208,14 @@ def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_night_of_refused_rows_alone_ends_with_the_commonest_reason_until_the_clips_are_there(tmp_path: Path):
-    inbox, later = tmp_path / "home" / "inbox", tmp_path / "later"
+    home, later = tmp_path / 'a?b#c%20d::e "q" ü', tmp_path / "later"
+    inbox = home / "inbox"
     inbox.mkdir(parents=True)
     write(inbox / "m.jsonl", [row(inbox, seed) for seed in range(4)])
     later.mkdir()
     for clip in inbox.glob("*.wav"):
         clip.rename(later / clip.name)
-    first = earmark("nightly", EARMARK_HOME=str(tmp_path / "home"))
+    first = earmark("nightly", EARMARK_HOME=str(home))
     assert first.returncode == 1
     assert "  4 lines (1, 2, 3, 4): missing_file: field audio" in first.stdout
     assert "\nexport\n" in first.stdout  # the other steps ran
@@ -223,6 +224,7 @@ def test_a_night_of_refused_rows_alone_ends_with_the_commonest_reason_until_the_
     )
     for clip in later.glob("*.wav"):
         clip.rename(inbox / clip.name)
-    second = earmark("nightly", EARMARK_HOME=str(tmp_path / "home"))
+    second = earmark("nightly", EARMARK_HOME=str(home))
     assert second.returncode == 0, second.stderr
     assert "rows accepted now, refused before  4" in second.stdout
+    assert set(tmp_path.iterdir()) == {home, later}

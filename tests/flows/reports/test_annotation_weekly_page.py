@@ -20,5 +20,5 @@ def test_the_name_of_an_annotator_is_neither_html_nor_a_cell_nor_a_link(tmp_path
     lines = text.partition("## By annotator")[2].strip().splitlines()
     bars = {line.count("|") - line.count("\\|") for line in lines[:3]}
     assert len(bars) == 1
-    assert lines[2].startswith('| "&gt;&lt;img src=x onerror=alert(1)&gt;[a\\](b)\\|\\`x\\` |')
+    assert lines[2].startswith('| "&gt;&lt;img src=x onerror=alert(1)&gt;\\[a\\](b)\\|\\`x\\` |')
     assert "<" not in text

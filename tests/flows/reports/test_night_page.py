@@ -58,7 +58,7 @@ def test_a_night_is_told_in_tables_from_what_came_in_to_what_is_next(tmp_path: P
 
 def test_it_links_the_file_with_charts_and_tables() -> None:
     text = night_markdown(REPORT)
-    assert "(file:///home/report/night-2026-03-04.html): `/home/report/night-2026-03-04.html`" in text
+    assert "(file:///home/report/night-2026-03-04.html): /home/report/night-2026-03-04.html" in text
     assert "| received | 2 |" in text
     assert "The page with charts was not written: no room" in night_markdown(
         {"night": "2026-11-03", "page": "not written: no room"}

@@ -43,16 +43,19 @@ def marks(home: Path) -> list[str]:
 
 
 def test_a_server_that_outlives_its_owner_is_stopped(tmp_path: Path):
+    home = tmp_path / '-a?b#c%20d::e :memory: "q" ü'
     for _ in range(2):
-        assert owner(tmp_path, "dies").wait() == -9
+        assert owner(home, "dies").wait() == -9
     # The second reaped what the first left behind, and itself left one.
-    (orphan,) = marks(tmp_path)
+    (orphan,) = marks(home)
     assert len(_processes_with(orphan)) == 1
-    assert orphaned_servers(tmp_path / "prefect") == _processes_with(orphan)
-    with prefect_server(tmp_path, PrefectSettings(api_url="http://127.0.0.1:9/api")):  # one that runs elsewhere
+    assert orphaned_servers(home / "prefect") == _processes_with(orphan)
+    with prefect_server(home, PrefectSettings(api_url="http://127.0.0.1:9/api")):  # one that runs elsewhere
         assert _processes_with(orphan) == []
-        assert orphan not in marks(tmp_path)
-    assert orphaned_servers(tmp_path / "prefect") == marks(tmp_path) == []
+        assert orphan not in marks(home)
+    assert orphaned_servers(home / "prefect") == marks(home) == []
+    assert list(tmp_path.iterdir()) == [home]
+    assert {file.stat().st_mode & 0o077 for file in (home / "prefect").iterdir()} == {0}
 
 
 def test_a_server_of_a_living_process_is_neither_used_nor_stopped(tmp_path: Path):

@@ -3,14 +3,16 @@ from __future__ import annotations
 import os
 
 import pytest
+import sqlalchemy as sa
 
 from corpus.errors import EarmarkError, SettingsError
+from corpus.sqlite_url import sqlite_file
 from tests.surroundings import environment_kept
 from training.tracking import store
 
 
 def test_the_store_lies_in_the_home_whatever_was_inherited(tracking, home):
-    assert tracking.uri == f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
+    assert sqlite_file(str(sa.make_url(tracking.uri).database)) == home / "mlflow" / "mlflow.db"
     assert os.environ["MLFLOW_TRACKING_URI"] == tracking.uri
     assert os.environ["DO_NOT_TRACK"] == "true"
     assert (home / "mlflow" / "mlflow.db").stat().st_mode & 0o777 == 0o600
