@@ -126,7 +126,7 @@ def reliability(evidence: Evidence, seed: int = 0) -> Reliability:
     """
     n = len(evidence)
     if n < MIN_ROWS:
-        return Reliability(n, note=f"{n} labelled rows, a curve needs {MIN_ROWS}")
+        return Reliability(n, note=f"{n} labelled rows were chosen and never learned from, a curve needs {MIN_ROWS}")
     if len(np.unique(evidence.speaker_ids)) < 2:
         return Reliability(n, note="one speaker: nothing can be held out")
     folds = speaker_folds(evidence.speaker_ids, seed)

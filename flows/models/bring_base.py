@@ -302,7 +302,8 @@ def _refuse_other(place: Path, draft: Path, facts: BaseFacts) -> bool:
         return True
     if not _was_made_of(place, _facts_there(place), facts):
         raise Refused(
-            f"there is a base {facts.name} with other files; give another --name, or remove the folder {place} first"
+            f"there is a base {facts.name} with other files; give another --name, or remove that one first: "
+            f"earmark base remove {facts.name}"
         )
     return False
 

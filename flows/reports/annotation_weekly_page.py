@@ -56,6 +56,13 @@ WORDS: Final = {
 SHARES: Final = frozenset({"wer_between", "slot_f1", "same_intent", "wer_to_others", "wer_base", "wer_champion"})
 """Keys of figures in per cent."""
 
+PICTURES: Final = {
+    "throughput.png": "answers and minutes",
+    "agreement.png": "agreement",
+    "accidental.png": "accidental activations",
+}
+"""What the pictures of the page show, by the name of their file."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeekRow(Result):
@@ -124,26 +131,30 @@ def write_report(
         cost=cost_of_a_point(corpus, how, gate),
         page=str(folder / "report.md"),
     )
-    for name, picture in _pictures(found).items():
+    pictures = _pictures(found)
+    for name, picture in pictures.items():
         write_output(folder / name, picture, "--out", home)
-    write_output(folder / "report.md", f"[//]: # ({MARK})\n\n{_markdown(report)}".encode(), "--out", home)
+    text = f"[//]: # ({MARK})\n\n{_markdown(report, list(pictures))}"
+    write_output(folder / "report.md", text.encode(), "--out", home)
     return report
 
 
 def _pictures(found: Sequence[Week]) -> dict[str, bytes]:
-    """Return the plots of the page as PNG, by the name of their file."""
+    """Return the plots of the page as PNG, by the name of their file; one without a point in it is left out."""
     from training.tracking.weekly import agreement_figure, false_starts_figure, throughput_figure
 
     if not found:
         return {}
     names = [f"{week.monday:%d %b}" for week in found]
+    alphas, wers = [w.agreement.alpha_intent for w in found], [w.agreement.wer for w in found]
+    shares = [w.accidental for w in found]
     pictures = {
-        "throughput.png": throughput_figure(names, [w.answers for w in found], [w.minutes_spent for w in found]),
-        "agreement.png": agreement_figure(
-            names, [w.agreement.alpha_intent for w in found], [w.agreement.wer for w in found]
-        ),
-        "accidental.png": false_starts_figure(names, [w.accidental for w in found]),
+        "throughput.png": throughput_figure(names, [w.answers for w in found], [w.minutes_spent for w in found])
     }
+    if any(figure is not None for figure in (*alphas, *wers)):
+        pictures["agreement.png"] = agreement_figure(names, alphas, wers)
+    if any(share is not None for share in shares):
+        pictures["accidental.png"] = false_starts_figure(names, shares)
     return {name: _png(picture) for name, picture in pictures.items()}
 
 
@@ -169,12 +180,15 @@ def _week_row(week: Week) -> WeekRow:
     )
 
 
-def _markdown(report: WeeklyReport) -> str:
+def _markdown(report: WeeklyReport, pictures: Sequence[str]) -> str:
     parts = ["# Annotation, week by week", ""]
     if not report.weeks:
         return "\n".join([*parts, "There are no answers yet.", ""])
-    parts += [*_table(report.weeks), "", "![answers and minutes](throughput.png)", ""]
-    parts += ["![agreement](agreement.png)", "", "![accidental activations](accidental.png)", ""]
+    parts += [*_table(report.weeks), ""]
+    for name in pictures:
+        parts += [f"![{PICTURES[name]}]({name})", ""]
+    if "agreement.png" not in pictures:
+        parts += ["No two people have answered the same question yet, so there is no agreement to show.", ""]
     parts += [
         "The share of accidental activations in the traffic is estimated from the audit rows, each weighted by "
         "1 / its inclusion probability, and counted once, in the week of its last answer.",

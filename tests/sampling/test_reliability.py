@@ -111,7 +111,10 @@ def test_figures_by_hand():
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        (lambda rows: rows.take(np.arange(29)), "29 labelled rows, a curve needs 30"),
+        (
+            lambda rows: rows.take(np.arange(29)),
+            "29 labelled rows were chosen and never learned from, a curve needs 30",
+        ),
         (lambda rows: replace(rows, speaker_ids=np.full(400, "one")), "one speaker"),
         (lambda rows: replace(rows, outcomes=np.zeros(400)), "no row has an error"),
         (lambda rows: replace(rows, outcomes=np.ones(400)), "every row has an error"),

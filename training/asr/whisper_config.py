@@ -106,7 +106,10 @@ def generation_config(folder: Path, shape: WhisperShape, tokens: WhisperTokens, 
     language = language_code(language) if language else None
     if not multilingual:
         if language not in (None, "en"):
-            raise SettingsError(f"{folder}: the model has English only, not {language}")
+            raise SettingsError(
+                f"{folder}: the model knows English alone, not {language}: leave --language out, or take a Whisper of "
+                "several languages"
+            )
         return made
     languages = tokens.languages()
     made |= {"lang_to_id": languages, "task_to_id": tokens.tasks(), "task": "transcribe"}

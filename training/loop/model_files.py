@@ -33,7 +33,7 @@ def check_model_folder(folder: Path) -> None:
     if not any(folder.glob("model*.safetensors")):
         raise SettingsError(
             f"model {folder}: no model.safetensors; other weight formats are not read, convert them "
-            "(python -m training.asr.ctranslate2 those of CTranslate2)"
+            "(those of CTranslate2 by python -m training.asr.ctranslate2)"
         )
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
         raise SettingsError(f"model {folder}: no tokenizer; save the processor into the same folder")

@@ -95,7 +95,7 @@ def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
     )
     assert {row.annotator for row in found.people} <= {"ann", "bob", "cid"}
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"report.md", "throughput.png", "agreement.png", "accidental.png"}
+    assert names == {"report.md", "throughput.png"}  # no question has two answers, and no clip is an audit row
     assert all((tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG" for name in names if name.endswith("png"))
     text = (tmp_path / "report" / "report.md").read_text()
     assert "secretword" not in text

@@ -64,6 +64,6 @@ def test_a_model_of_several_languages_asks_for_one(tmp_path: Path):
         load_asr(tmp_path / "asr")
     with pytest.raises(SettingsError, match="no language xx"):
         convert(folder_of("whisper-base"), tmp_path / "other", "xx")
-    with pytest.raises(SettingsError, match="English only, not de"):
+    with pytest.raises(SettingsError, match="English alone, not de: leave --language out"):
         convert(folder_of("whisper-tiny.en"), tmp_path / "other", "de")
     assert not (tmp_path / "other").exists()
