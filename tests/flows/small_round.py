@@ -26,6 +26,7 @@ from flows.steps.merge_report import MergeReport
 from flows.tasks.task_status import SweepReport, sweep
 from tests.corpus.stored import arrive, choose, score
 from tests.flows.homes import small_settings
+from training.tracking.version_files import folder_digest
 
 ROUND = "2026-11-03"
 
@@ -85,9 +86,8 @@ def round_of(home: Path, clips: int, *overrides: str) -> Iterator[World]:
     ids = arrive(corpus, clips, arrived_at=now[0] - timedelta(hours=9), speakers=clips)
     score(corpus, ids)
     choose(corpus, ids, ROUND)
-    base = ModelVersion(
-        "intent", "1", "run", "", "base", "", str(registry.base_folder(settings.home, settings.models, "intent"))
-    )
+    folder = registry.base_folder(settings.home, settings.models, "intent")
+    base = ModelVersion("intent", "1", "run", "", folder_digest(folder), "", str(folder))
     with writing(corpus.records) as conn:
         store.put_version(conn, base)
         store.move_alias(conn, "intent", "champion", None, "1")

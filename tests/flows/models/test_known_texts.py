@@ -36,6 +36,7 @@ from tests.corpus.stored import arrive, choose, corpus_at, predictions_of
 from tests.flows.homes import small_settings
 from training.evaluation.gate import PromotionSettings
 from training.intent.inventory import MODEL_TYPE
+from training.tracking.version_files import folder_digest
 
 TEXT = "turn the light on"
 """Four words that are the known text of every clip."""
@@ -247,7 +248,7 @@ def knows(corpus: Corpus, home: Path, *intents: str) -> None:
     config = {"model_type": MODEL_TYPE, "intents": intents, "slot_names": []}
     (folder / "config.json").write_text(json.dumps(config))
     with writing(corpus.records) as conn:
-        store.put_version(conn, ModelVersion("intent", "2", "run-2", "", "base", "", str(folder)))
+        store.put_version(conn, ModelVersion("intent", "2", "run-2", "", folder_digest(folder), "", str(folder)))
         store.move_alias(conn, "intent", "champion", "1", "2")
 
 

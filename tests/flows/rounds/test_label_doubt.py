@@ -17,6 +17,7 @@ from flows.models import registry
 from flows.rounds.label_doubt import doubt_of_transcripts
 from tests.flows.small_round import World, round_of
 from training.asr.transcribe import best_texts
+from training.tracking.version_files import folder_digest
 
 COUNT = 24
 
@@ -25,12 +26,13 @@ COUNT = 24
 def world(tmp_path: Path) -> Iterator[World]:
     """A home with labels to come, whose champion asr/2 learned from every third clip; its weights are the base's."""
     with round_of(tmp_path / "home", COUNT) as made:
-        base = str(registry.base_folder(made.settings.home, made.settings.models, "asr"))
+        folder = registry.base_folder(made.settings.home, made.settings.models, "asr")
+        digest, base = folder_digest(folder), str(folder)
         learned = tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(made.ids)[::3])
         with writing(made.corpus.records) as conn:
             snapshot_id = snapshots.put_snapshot(conn, Snapshot(learned), "asr")
-            store.put_version(conn, ModelVersion("asr", "1", "run", "", "base", "", base))
-            store.put_version(conn, ModelVersion("asr", "2", "run", snapshot_id, "base", "1", base))
+            store.put_version(conn, ModelVersion("asr", "1", "run", "", digest, "", base))
+            store.put_version(conn, ModelVersion("asr", "2", "run", snapshot_id, digest, "1", base))
             store.move_alias(conn, "asr", "champion", None, "2")
         yield made
 

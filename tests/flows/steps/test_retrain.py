@@ -42,6 +42,7 @@ from tests.flows.labelled_home import CLIPS, labelled_home
 from training.intent.finetune_settings import by_base
 from training.tracking import registry, version_files
 from training.tracking.store import open_tracking
+from training.tracking.version_files import folder_digest
 
 
 @pytest.fixture
@@ -463,8 +464,8 @@ def test_the_first_version_waits_for_labels_and_not_for_audit_rows(tmp_path: Pat
     with opened(settings) as corpus:
         with database.writing(corpus.records) as conn:
             for kind in ("asr", "intent"):
-                where = str(model_registry.BASES / kind)
-                store.put_version(conn, ModelVersion(kind, "1", "run", "", "base", "", where))
+                where = model_registry.BASES / kind
+                store.put_version(conn, ModelVersion(kind, "1", "run", "", folder_digest(where), "", str(where)))
                 store.move_alias(conn, kind, "champion", None, "1")
         ids = arrive(corpus, 3)
         with corpus.operation("labels/1", "ingest") as op:

@@ -31,6 +31,7 @@ from flows.steps.suspects import ASK_FROM, SuspectsReport, ask_again, find_suspe
 from flows.tasks.open_questions import open_questions
 from tests.flows.small_round import World, round_of
 from tests.sampling.test_label_noise import corpus_of
+from training.tracking.version_files import folder_digest
 
 PEOPLE = ("ann", "bob", "cid")
 TEAM = "people.people=" + json.dumps([{"annotator_id": who} for who in PEOPLE])
@@ -294,8 +295,8 @@ def test_transcripts_that_the_base_would_never_write_are_first(tmp_path: Path):
     from training.asr.transcribe import best_texts
 
     with round_of(tmp_path / "home", 24, INVENTORY, "sampling.max_per_speaker=50") as world:
-        base = str(registry.base_folder(world.settings.home, world.settings.models, "asr"))
-        version = ModelVersion("asr", "1", "run", "", "base", "", base)
+        base = registry.base_folder(world.settings.home, world.settings.models, "asr")
+        version = ModelVersion("asr", "1", "run", "", folder_digest(base), "", str(base))
         with writing(world.corpus.records) as conn:
             store.put_version(conn, version)
             store.move_alias(conn, "asr", "champion", None, "1")
