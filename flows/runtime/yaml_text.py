@@ -109,7 +109,7 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     for prefix, base in (("0o", 8), ("0x", 16)):
         if text.startswith(prefix):
             return int(text[2:], base)
-    if not re.fullmatch(r"[-+]?[0-9]{1,400}", text):
+    if not re.fullmatch(r"[-+]?[0-9]{1,4000}", text):
         raise _Fault(problem="has a number that is none, or too long; correct it", problem_mark=node.start_mark)
     return int(text)
 
