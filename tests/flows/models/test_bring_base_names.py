@@ -56,7 +56,7 @@ def test_the_same_files_leave_the_base_as_it_is_and_a_change_in_any_of_them_is_r
             file.write("\n")
         with pytest.raises(
             Refused,
-            match="a base twin with other files; give another --name, or remove that one first: earmark base remove twin",
+            match="a base twin with other files; give another --name, or remove that one first: earmark",
         ):
             add_base(home, str(other), name="twin")
         assert state_of(place) == before

@@ -28,11 +28,12 @@ def test_a_picture_is_drawn_once_there_is_something_in_it(tmp_path: Path) -> Non
     out = tmp_path / "out"
     with round_of(tmp_path / "home", 4) as world:
         world.export()
-        world.merge(*(answer(task, "ann", intent="play_music") for task in world.tasks()))
+        tasks = world.tasks()
+        world.merge(*(answer(task, "ann", intent="play_music") for task in tasks))
         write_report(world.corpus, world.settings.inventory, out, 4)
         assert "No two people have answered the same question yet" in (out / "report.md").read_text()
         assert not (out / "agreement.png").exists()
-        world.merge(*(answer(task, "bob", intent="play_music") for task in world.tasks()))
+        world.merge(*(answer(task, "bob", intent="play_music") for task in tasks))
         write_report(world.corpus, world.settings.inventory, out, 4)
     text = (out / "report.md").read_text()
     assert "![agreement](agreement.png)" in text
