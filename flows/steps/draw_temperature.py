@@ -126,6 +126,15 @@ def _store(
             log_params(open_tracking(tracking, home), version.run_id, {"draw_temperature": str(value)})
 
 
+def note_draws(draws: DrawTemperature | None) -> None:
+    """Say at which temperature the texts of a trained model are drawn, where its files say it.
+
+    Else scoring says it: it knows that of the base, or looks for one.
+    """
+    if draws is not None and draws.known:
+        progress.note(draws_line("asr", draws, "dev clip"))
+
+
 def draws_line(name: str, draws: DrawTemperature, labelled: str) -> str:
     """Return in one sentence at which temperature the texts of a model are drawn, and from what that is known.
 

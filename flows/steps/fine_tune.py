@@ -18,7 +18,7 @@ from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.steps.decoder import decoder_of
-from flows.steps.draw_temperature import decodings, draws_line
+from flows.steps.draw_temperature import decodings, note_draws
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -313,8 +313,7 @@ def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
     from training.evaluation.metrics import learning_series
 
     found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
-    if made.draws is not None:
-        progress.note(draws_line("asr", made.draws, "dev clip"))
+    note_draws(made.draws)
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable) + len(no_words),

@@ -174,3 +174,21 @@ def test_a_temperature_of_the_settings_or_of_the_model_is_left_alone(
 )
 def test_a_line_says_at_which_temperature_and_why(found: DrawTemperature, line: str):
     assert draws_line("asr", found, "dev clip") == f"asr: alternative texts are drawn at temperature {line}"
+
+
+@pytest.mark.parametrize(
+    ("draws", "notes"),
+    [
+        (None, 0),
+        (DrawTemperature(0.7, 0, known=False), 0),  # scoring may know that of the base, and says it
+        (DrawTemperature(0.62, 34, 41, 39.6), 1),
+        (DrawTemperature(0.527, 1), 1),
+    ],
+)
+def test_a_training_says_a_temperature_that_is_in_the_files_of_its_model_alone(
+    draws: DrawTemperature | None, notes: int
+):
+    events: list[progress.Event] = []
+    with progress.listening(events.append):
+        step.note_draws(draws)
+    assert len(events) == notes
