@@ -24,11 +24,13 @@ class Studio:
         url: its address.
         tasks: by number, with their annotations.
         refuses_drafts: whether it refuses tasks with predictions.
+        title: of its project.
     """
 
     url: str = ""
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     refuses_drafts: bool = False
+    title: str = TITLE
 
     def put(self, *tasks: dict[str, Any]) -> None:
         for task in tasks:
@@ -44,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answers: dict[str, Any] = {
-            "/api/projects": {"results": [{"id": 1, "title": TITLE}]},
+            "/api/projects": {"results": [{"id": 1, "title": self.studio.title}]},
             "/api/users": [{"id": 1, "email": "ann"}, {"id": 2, "email": "bob"}],
             "/api/tasks": {"tasks": list(self.studio.tasks.values()), "total": len(self.studio.tasks)},
         }
@@ -72,9 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def studio_server() -> Iterator[Studio]:
+def studio_server(title: str = TITLE) -> Iterator[Studio]:
     """Serve until the block ends."""
-    studio = Studio()
+    studio = Studio(title=title)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"studio": studio}))
     studio.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()

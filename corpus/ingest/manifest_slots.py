@@ -45,7 +45,9 @@ def slots_of_text(given: str) -> list[dict[str, object]]:
 
 
 def place_slots(text: str, slots: Sequence[GivenSlot]) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Return the normal form of the text, and the slots, in their order, at their places in it, as whole words.
+    """Return the normal form of the text, and the slots, in their order, at their places in it.
+
+    A place is widened to whole words; two slots in one word stay where they are.
 
     Raises:
         RecordError: a slot has no place, or overlaps another; the message begins with the slot and has the remedy.
@@ -61,7 +63,13 @@ def place_slots(text: str, slots: Sequence[GivenSlot]) -> tuple[str, tuple[SlotS
         except RecordError as error:
             raise RecordError(f"{slot_title(number, slot.name)}: {error}") from None
         found.append(place)
-    return normal, tuple(found)
+    widened = tuple(_widened(normal, found, place) for place in found)
+    for number, (slot, places) in enumerate(zip(slots, zip(found, widened, strict=True), strict=True), 1):
+        read = [normal[place.start : place.end] for place in places]
+        if slot.value is not None and normalise(slot.value) not in read:
+            wrong = "its value is not between its start and end; leave one of the two out, or correct it"
+            raise RecordError(f"{slot_title(number, slot.name)}: {wrong}")
+    return normal, widened
 
 
 def _moved(text: str, slots: Sequence[GivenSlot]) -> tuple[str, Mapping[int, SlotSpan]]:
@@ -92,10 +100,20 @@ def _place(text: str, normal: str, slot: GivenSlot, moved: SlotSpan | None) -> S
     if end > len(text):
         raise RecordError("ends after the text; correct its start and end")
     try:
-        span = moved or normalise_with_spans(text, [SlotSpan(slot.name, start, end)])[1][0]
+        return moved or normalise_with_spans(text, [SlotSpan(slot.name, start, end)])[1][0]
     except RecordError:
         raise RecordError("has no letter or digit between start and end; correct them") from None
-    first, last = whole_words(normal, span.start, span.end)
-    if slot.value is not None and normalise(slot.value) not in (normal[span.start : span.end], normal[first:last]):
-        raise RecordError("its value is not between its start and end; leave one of the two out, or correct it")
-    return SlotSpan(slot.name, first, last)
+
+
+def _widened(normal: str, places: Sequence[SlotSpan], place: SlotSpan) -> SlotSpan:
+    """Return the place with the whole of its first and last word, unless another slot is in that word, too."""
+    head = whole_words(normal, place.start, place.start + 1)
+    tail = whole_words(normal, place.end - 1, place.end)
+    others = [other for other in places if other.start != place.start]
+    start = place.start if any(_meet(head, other) for other in others) else head[0]
+    end = place.end if any(_meet(tail, other) for other in others) else tail[1]
+    return SlotSpan(place.name, start, end)
+
+
+def _meet(word: tuple[int, int], place: SlotSpan) -> bool:
+    return place.start < word[1] and word[0] < place.end

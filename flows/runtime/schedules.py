@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,8 +12,21 @@ from zoneinfo import ZoneInfo
 _YEAR: Final = timedelta(days=366)
 _MINUTE: Final = timedelta(minutes=1)
 
-_DAILY: Final = re.compile(r"[1-5]?[0-9] (?:1?[0-9]|2[0-3]) \* \* \*")
-"""Expressions of one time each day, which need no further check."""
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+_FIELDS: Final = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _WEEKDAYS), (0, 59, ()))
+"""Lowest and highest value of a field of a cron expression, and the names of its values; seconds are the last field."""
+
+_PART: Final = re.compile(
+    r"(?:\*|(?P<first>[0-9]{1,2}|[a-z]{3})(?:-(?P<last>[0-9]{1,2}|[a-z]{3}))?)(?:/(?P<step>[1-9][0-9]?))?"
+)
+"""A part of a field: any value, one, or a range, of which a step takes each second, third or so on."""
+
+_NICKNAMES: Final = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+
+_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days that a month has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +86,11 @@ def checked_cron(cron: str) -> str:
     Raises:
         ValueError: it is none, or never due.
     """
-    if _DAILY.fullmatch(cron):  # without Prefect, which takes long to import
-        return cron
+    plain = " ".join(cron.split())
+    if _is_plain(plain.lower()):  # without Prefect, which takes long to import
+        return plain
     from prefect.client.schemas.schedules import CronSchedule
 
-    plain = " ".join(cron.split())
     wrong = f"{cron!r} is no cron expression such as '30 4 * * *'"
     try:
         CronSchedule(cron=plain)
@@ -86,6 +99,54 @@ def checked_cron(cron: str) -> str:
     if _next(plain, datetime(2024, 1, 1)) is None:
         raise ValueError(f"{cron!r} is never due; give a day that exists, such as in '30 4 * * *'")
     return plain
+
+
+def _is_plain(cron: str) -> bool:
+    """Return whether Prefect surely takes an expression, in lower case, that is due; rare forms are none of these."""
+    fields = cron.split()
+    if len(fields) not in (5, 6):
+        return cron in _NICKNAMES
+    if (re.search("[l#]", fields[4]) and fields[2] not in ("*", "?")) or ("7" in fields[4] and len(fields) == 6):
+        return False  # Prefect knows 7 as a Sunday in five fields only
+    values = [_values(field, number) for number, field in enumerate(fields)]
+    days, months = values[2], values[3]
+    return all(values) and any(min(days) <= _LENGTHS[month - 1] for month in months)
+
+
+def _values(field: str, number: int) -> frozenset[int]:
+    """Return the values of a field, by its place in the expression; none where it has another form or a wrong value."""
+    lowest, highest, _ = _FIELDS[number]
+    if (field == "?" and number in (2, 4)) or (field == "l" and number == 2):
+        return frozenset(range(lowest, highest + 1)) if field == "?" else frozenset({28})
+    if number == 4 and re.fullmatch(r"l[0-6]|[0-6]#[1-4]", field):
+        return frozenset({int(field[-1])})
+    parts = field.split(",")
+    found = [_values_of_part(part, number) for part in parts]
+    return frozenset().union(*found) if all(found) and ("*" not in parts or len(parts) == 1) else frozenset()
+
+
+def _values_of_part(part: str, number: int) -> frozenset[int]:
+    lowest, highest, names = _FIELDS[number]
+    form = _PART.fullmatch(part)
+    if form is None:
+        return frozenset()
+    first, last, step = form["first"], form["last"], int(form["step"] or 1)
+    low = lowest if first is None else _value(first, lowest, names)
+    high = _value(last, lowest, names) if last else highest if first is None or form["step"] else low
+    if not (lowest <= low <= highest and lowest <= high <= highest):
+        return frozenset()
+    if low < high or not last:
+        return frozenset(range(low, high + 1, step))
+    if low == high:  # the whole cycle
+        return frozenset(range(lowest, highest + 1, step))
+    return frozenset() if form["step"] else frozenset([*range(low, highest + 1), *range(lowest, high + 1)])
+
+
+def _value(text: str, lowest: int, names: Sequence[str]) -> int:
+    """Return the value of a number or a name; -1 for another name."""
+    if text.isdigit():
+        return int(text)
+    return names.index(text) + lowest if text in names else -1
 
 
 def _change(before: datetime, after: datetime, zone: ZoneInfo) -> ClockChange:

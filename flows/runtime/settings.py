@@ -255,6 +255,14 @@ def _place(key: str, layers: Sequence[Change], source: str) -> str:
     return source if origin == DEFAULT else origin.removeprefix("file ")
 
 
+_REMEDIES: Final = {
+    "int_": "; write a whole number such as 90",
+    "float_": "; write a number such as 0.5",
+    "bool_": "; write true or false",
+}
+"""What to write instead, by how the type of an error begins."""
+
+
 def describe(error: ValidationError) -> str:
     """Return one line that names the first wrong key and what its value should be."""
     first = error.errors()[0]
@@ -267,6 +275,7 @@ def describe(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_type" and isinstance(first["input"], int | float):
         message += "; put it in quotes"
+    message += next((remedy for kind, remedy in _REMEDIES.items() if first["type"].startswith(kind)), "")
     return f"{key}: {message[0].lower()}{message[1:]}"
 
 

@@ -1,7 +1,7 @@
-"""Read and write YAML as its version 1.2 has it: `yes`, `1:30` and `2026-01-01` are texts, and `010` is ten.
+"""Read and write YAML as its version 1.2 has it: `yes`, `1:30` and `2026-01-01` are texts; `010` is refused.
 
-PyYAML reads version 1.1, in which they are a truth value, a number to the base of 60, a date and eight; it takes the
-last of two values of one key in silence. What is written here means the same in both versions.
+PyYAML reads version 1.1, in which they are a truth value, a number to the base of 60 and a date, and `010` is eight; it
+takes the last of two values of one key in silence. What is written here means the same in both versions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from corpus.errors import EarmarkError
 from flows.runtime.environment import Json
 
 _NOT_YAML: Final = "is not YAML; fix it"
+
+_SHOWN: Final = 20
+"""How many characters of a number a message shows at most."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 
@@ -111,6 +114,13 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
             return int(text[2:], base)
     if not re.fullmatch(r"[-+]?[0-9]{1,4000}", text):
         raise _Fault(problem="has a number that is none, or too long; correct it", problem_mark=node.start_mark)
+    if re.fullmatch(r"[-+]?0[0-9]+", text):  # eight or ten, by the version
+        meant = {int(text, base) for base in (8, 10) if base == 10 or not re.search("[89]", text)}
+        remedy = (
+            " or ".join(str(number) for number in sorted(meant, key=abs)) if len(text) <= _SHOWN else "it without 0"
+        )
+        what = f"has the number {text[:_SHOWN]}; write {remedy}, or put it in quotes for a text"
+        raise _Fault(problem=what, problem_mark=node.start_mark)
     return int(text)
 
 

@@ -52,7 +52,7 @@ from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
 from flows.tasks.label_studio_tasks import ServerTask, annotators_there, project_titles, session, tasks_on_server
-from flows.tasks.task_status import TaskStatus, task_status
+from flows.tasks.task_status import ANYBODY, TaskStatus, task_status
 
 HEADINGS: Final = {
     "lost_slot": "The words changed: mark the slots again",
@@ -91,14 +91,14 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
     titles = project_titles(studio.title, people)
     with session(studio) as client:
         rows = tasks_on_server(client, titles)
-        authors = annotators_there(client, people)
+        authors = _authors(corpus, annotators_there(client, people))
     tasks = asked_tasks(corpus, names, people)
     annotations: list[Annotation] = []
     faulty: list[_Faulty] = []
     for row in rows:
         for answer in row.live:
             try:
-                annotations.append(read_studio(answer, row.data, author_of(answer, authors), tasks))
+                annotations.append(read_studio(answer, row.data, _author(row, answer, authors), tasks))
             except RowError as error:
                 faulty.append(_Faulty(row, answer, _refused(row, answer, authors, error)))
     annotations += _retractions(corpus, rows, annotations)
@@ -124,9 +124,53 @@ class _Faulty:
     refused: RefusedRow
 
 
-def _refused(row: ServerTask, answer: StudioAnnotation, authors: Mapping[int, str], error: RowError) -> RefusedRow:
+@dataclass(frozen=True, slots=True)
+class _Authors:
+    """Who answered.
+
+    Attributes:
+        names: number of a user on the server -> annotator id.
+        merged: task id and revision of a merged answer -> annotator id.
+    """
+
+    names: Mapping[int, str]
+    merged: Mapping[tuple[str, int], str]
+
+
+def _authors(corpus: Corpus, names: Mapping[int, str]) -> _Authors:
+    with corpus.read() as conn:
+        stored = annotations_table.latest_answers(conn)
+    return _Authors(names, {(row.task_id, row.revision): row.annotator_id for row in stored})
+
+
+def _author(row: ServerTask, answer: StudioAnnotation, authors: _Authors) -> str:
+    """Return who answered, also where the server forgot it with its user.
+
+    An answer that is merged keeps its author; any other is of the person whose project it is in.
+
+    Raises:
+        RowError: nobody knows.
+    """
     try:
-        author = author_of(answer, authors)
+        return author_of(answer, authors.names)
+    except RowError:
+        merged = authors.merged.get((row.task_id, _revision(answer)))
+        if merged is None and row.holder == ANYBODY:
+            raise
+        return row.holder if merged is None else merged
+
+
+def _revision(answer: StudioAnnotation) -> int:
+    """Return the revision of an answer; -1, which no answer has, where its time is of no use."""
+    try:
+        return revision_of(answer.get("updated_at"))
+    except RowError:
+        return -1
+
+
+def _refused(row: ServerTask, answer: StudioAnnotation, authors: _Authors, error: RowError) -> RefusedRow:
+    try:
+        author = _author(row, answer, authors)
     except RowError:
         author = ""
     return RefusedRow(row.number, error.reason, error.field, error.detail, row.task_id, author)
@@ -135,17 +179,23 @@ def _refused(row: ServerTask, answer: StudioAnnotation, authors: Mapping[int, st
 def _to_ask_again(corpus: Corpus, faulty: Sequence[_Faulty], annotations: Sequence[Annotation]) -> list[_Faulty]:
     """Return the last faulty answer to each task on the server that has to be asked again.
 
-    A task whose clip may not be opened any more is not, and neither is one whose holder has another answer that counts:
-    the new task, without it, would retract it.
+    A task whose clip may not be opened any more is not, and neither is one whose holder has another answer that counts,
+    of this pull or stored: the new task, without it, would retract it. An answer of nobody may be the stored one.
     """
+    if not faulty:
+        return []
     closed = _closed_tasks(corpus, [each.row for each in faulty])
-    answered = {(a.task_id, a.annotator_id) for a in annotations}
+    with corpus.read() as conn:
+        counts = [row for row in annotations_table.latest_answers(conn) if row.verdict != "help"]
+    answered = {(a.task_id, a.annotator_id) for a in (*annotations, *counts)}
+    stored = {row.task_id for row in counts}
     last = {each.row.number: each for each in faulty}
     return [
         each
         for each in last.values()
         if each.refused.reason != "closed_task" and each.row.task_id not in closed
         if (each.row.task_id, each.row.holder) not in answered and can_be_sent(each.row.data)
+        if each.refused.annotator_id or each.row.task_id not in stored
     ]
 
 
@@ -174,7 +224,8 @@ def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> None:
     if reason == "lost_slot":  # the annotator marks the slots again, on the corrected transcript
         data["asr_text"] = " ".join(text_of(each, "text") for each in results if each.get("from_name") == "transcript")
         results = [each for each in results if each.get("from_name") != "slots"]
-    shown = [each for each in results if _can_be_shown(each, data["asr_text"])]
+    words = str(data.get("asr_text") or "")
+    shown = [each for each in results if _can_be_shown(each, words)]
     predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": shown}]
     try:
         client.send_tasks(project, [{"data": data, "predictions": predictions}])
@@ -210,7 +261,8 @@ def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) 
     """
     now = task_status(corpus)
     with session(studio) as client:
-        rows, names = tasks_on_server(client, project_titles(studio.title, people)), annotators_there(client, people)
+        rows = tasks_on_server(client, project_titles(studio.title, people))
+        names = _authors(corpus, annotators_there(client, people))
         merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)
         finished = [row for row in rows if row.task_id in closed or _is_finished(row, now, merged, names)]
         for row in finished:
@@ -233,7 +285,7 @@ def _closed_tasks(corpus: Corpus, rows: Sequence[ServerTask]) -> set[str]:
     return {task for task, utterance_id in utterance_of.items() if utterance_id is None or utterance_id in closed}
 
 
-def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
+def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, int]], names: _Authors) -> bool:
     """Return whether all answers to a task are merged or, without an answer, whether its holder may not do it now."""
     answers = row.live
     if not answers:
@@ -241,10 +293,10 @@ def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, i
     return all(_key(row, answer, names) in merged for answer in answers)
 
 
-def _key(row: ServerTask, answer: StudioAnnotation, names: Mapping[int, str]) -> tuple[str, str, int] | None:
+def _key(row: ServerTask, answer: StudioAnnotation, names: _Authors) -> tuple[str, str, int] | None:
     """Return task, annotator and revision of an answer; None where it has none of these, so that it is not merged."""
     try:
-        return row.task_id, author_of(answer, names), revision_of(answer.get("updated_at"))
+        return row.task_id, _author(row, answer, names), revision_of(answer.get("updated_at"))
     except RowError:
         return None
 
@@ -299,7 +351,11 @@ def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
         existing = client.projects()
         projects = {holder: client.ensure_project(title, fields, existing) for holder, title in titles.items()}
         on_server, removed = _remove_finished(
-            corpus, client, tasks_on_server(client, titles), now, annotators_there(client, settings.people)
+            corpus,
+            client,
+            tasks_on_server(client, titles),
+            now,
+            _authors(corpus, annotators_there(client, settings.people)),
         )
         for holder, project in projects.items():
             of_holder = [task for task_id, task in built.items() if task_id in now.wanted.get(holder, ())]
@@ -315,7 +371,7 @@ def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
 
 
 def _remove_finished(
-    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: TaskStatus, names: dict[int, str]
+    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: TaskStatus, names: _Authors
 ) -> tuple[dict[str, set[str]], int]:
     """Remove finished and duplicate tasks; return the tasks that stay, by holder, and how many were removed."""
     merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from annotation.assignment import PeopleSettings
 from annotation.label_studio import StudioAnnotation, StudioData
+from annotation.label_studio_answers import can_be_sent
 from flows.runtime.settings import LabelStudioSettings
 from flows.tasks.label_studio_client import StudioClient
 from flows.tasks.task_status import ANYBODY
@@ -19,7 +20,7 @@ class ServerTask:
 
     Attributes:
         number: id of the task on the server.
-        task_id: id of the task in earmark; "" where the task is not from earmark.
+        task_id: id of the task in earmark; "" where the task is not from earmark, such as for half a character.
         holder: annotator whose project has the task; `ANYBODY` where all share one project.
         data: what annotators see.
         annotations: raw answers, cancelled ones included.
@@ -72,7 +73,8 @@ def tasks_on_server(client: StudioClient, titles: Mapping[str, str]) -> list[Ser
             given, answers = row.get("data"), row.get("annotations")
             data: StudioData = given if isinstance(given, dict) else {}
             listed = [each for each in answers or () if isinstance(each, dict)]
-            found.append(ServerTask(int(row["id"]), str(data.get("task_id", "")), holder, data, listed))
+            task_id = str(data.get("task_id", ""))
+            found.append(ServerTask(int(row["id"]), task_id if can_be_sent(task_id) else "", holder, data, listed))
     return found
 
 

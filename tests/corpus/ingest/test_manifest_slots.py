@@ -170,11 +170,27 @@ def test_offsets_on_a_part_of_a_word_mean_the_word(place: tuple[int, int], value
     assert row.slots == PLACED[1:]
 
 
-def test_two_parts_of_one_word_are_no_two_slots() -> None:
-    slots = [{"name": "room", "start": 24, "end": 27}, {"name": "device", "start": 27, "end": 31}]
-    row = parse(1, ROW | {"text": TEXT, "slots": slots})
+@pytest.mark.parametrize(
+    ("text", "given", "placed"),
+    [
+        ("Wake me at 7am", [(11, 12), (12, 14)], [(11, 12), (12, 14)]),
+        ("20grad", [(2, 6), (0, 2)], [(2, 6), (0, 2)]),
+        ("7am tomorrow", [(0, 1), (1, 8)], [(0, 1), (1, 12)]),  # the word that the second has alone is widened
+        ("at 7am today", [(1, 4), (4, 6)], [(0, 4), (4, 6)]),
+    ],
+)
+def test_two_slots_in_one_word_stay_as_they_are(text: str, given: list[Any], placed: list[Any]) -> None:
+    slots = [{"name": f"s{start}", "start": start, "end": end} for start, end in given]
+    row = parse(1, ROW | {"text": text, "slots": slots})
+    assert isinstance(row, ManifestRow), row
+    assert [(slot.start, slot.end) for slot in row.slots] == placed
+
+
+@pytest.mark.parametrize("second", [{"start": 26, "end": 31}, {"value": "kitchen"}])
+def test_places_that_overlap_are_refused(second: dict[str, Any]) -> None:
+    row = parse(1, ROW | {"text": TEXT, "slots": [{"name": "room", "start": 24, "end": 27}, {"name": "x"} | second]})
     assert isinstance(row, BadRow)
-    assert "overlaps slot 1" in row.detail
+    assert "slot 2 (x): overlaps slot 1 (room); correct one of them" in row.detail
 
 
 words = st.lists(st.sampled_from(["Go", "to,", "the", "café", "7:30", "don't", "ＢＡＤ", "½"]), min_size=1, max_size=12)

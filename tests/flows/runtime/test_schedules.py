@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -49,9 +50,12 @@ def test_what_prefect_takes_is_taken(cron: str) -> None:
         load_settings(None, [f"night.schedule='{cron}'"])
 
 
-PARTS = st.sampled_from(
-    ["*", "0", "7", "23", "24", "59", "60", "1-5", "5-1", "*/2", "*/0", "L", "mon", "jan", "x", "1,2"]
-)
+PARTS = st.sampled_from([
+    "*", "0", "7", "23", "24", "59", "60", "1-5", "5-1", "*/2", "*/0", "L", "mon", "jan", "x", "1,2", "?",
+    "*,3", "5-5", "5-1/3", "7-7", "fri-mon", "OCT-feb", "29-31", "31", "2", "30-2", "10/5", "3,l", "L5", "5#2",
+    "mon#4", "1-7/2", "0/99", "010", "007", "sat/2", "*/1", "-1", "1-", "1,", "6-7/2", "feb", "1970", "7/3",
+    "\u0663", "0-99", "7-2", "0-7", "sun-7",
+])  # fmt: skip
 
 
 @given(st.lists(PARTS, min_size=4, max_size=7).map(" ".join))
@@ -61,6 +65,21 @@ def test_an_expression_of_any_parts_is_taken_as_prefect_takes_it(cron: str) -> N
     except ValueError as error:
         taken = "never due" in str(error)
     assert taken == prefect_takes(cron)
+
+
+USUAL = [*TAKEN,
+    "30 4 * * 1-5", "0 4 1 1/2 *", "0 4 * * fri-mon", "5,35 4 28-31 feb ?", "0 4 * * 5-7/2", "0 4 1,15 * sun,3",
+    "@Weekly",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cron", USUAL)
+def test_a_usual_expression_is_taken_without_prefect_which_takes_long_to_import(
+    cron: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prefect_takes(cron)
+    monkeypatch.setitem(sys.modules, "prefect.client.schemas.schedules", None)
+    assert checked_cron(cron) == cron
 
 
 @given(st.integers(0, 59), st.integers(0, 23))

@@ -16,8 +16,8 @@ from flows.runtime.settings import load_settings
 from flows.runtime.yaml_text import YamlFault, dump_yaml, load_yaml
 
 VALUES: dict[str, Any] = {
-    "1:30": "1:30", "190:20:30": "190:20:30", "010": 10, "0o17": 15, "0x1F": 31, "0b11": "0b11", "1_000": "1_000",
-    "08": 8, "+12": 12, "-0": 0, "yes": "yes", "no": "no", "on": "on", "Off": "Off", "y": "y", "true": True,
+    "1:30": "1:30", "190:20:30": "190:20:30", "1010": 1010, "0o17": 15, "0x1F": 31, "0b11": "0b11", "1_000": "1_000",
+    "0": 0, "+12": 12, "-0": 0, "yes": "yes", "no": "no", "on": "on", "Off": "Off", "y": "y", "true": True,
     "FALSE": False, "12e03": 12000.0, "1e2": 100.0, "5.": 5.0, "-.5": -0.5, ".inf": math.inf, "1_0.5": "1_0.5",
     "2026-01-01": "2026-01-01", "2026-01-01 00:00:00": "2026-01-01 00:00:00", "~": None, "": None, "Null": None,
     "=": "=", "0o8": "0o8", "0x": "0x", "1e": "1e", "'7'": "7", "[1, yes]": [1, "yes"],
@@ -47,6 +47,11 @@ def test_a_value_is_that_of_yaml_1_2(text: str) -> None:
         ("!!int 1:30", 1, "has a number that is none"),
         ("9" * 5000, 1, "has a number that is none, or too long"),
         ("- " * 3000, 0, "is not YAML"),
+        ("a: 1\nb: [010]", 2, "has the number 010; write 8 or 10, or put it in quotes for a text"),
+        ("-017", 1, "has the number -017; write -15 or -17, or"),
+        ("08", 1, "has the number 08; write 8, or"),
+        ("007", 1, "has the number 007; write 7, or"),
+        ("0" * 3000, 1, "has the number 0{20}; write it without 0, or"),
     ],
 )
 def test_what_has_no_one_meaning_is_refused_with_its_line(text: str, line: int, what: str) -> None:
@@ -73,7 +78,8 @@ def test_what_is_written_is_read_again_in_both_versions(value: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("sampling.clips=1:30", "--set: sampling.clips: input should be a valid integer"),
+        ("sampling.clips=1:30", "unable to parse string as an integer; write a whole number such as 90"),
+        ("sampling.clips=010", "--set sampling.clips: the value has the number 010; write 8 or 10"),
         ("sampling.clips=1_000", "--set: sampling.clips: give a number, without quotes and without underscores"),
         ("sampling.clips=yes", "--set: sampling.clips: input should be a valid integer"),
         ("sampling.clips=true", "--set: sampling.clips: give a number"),
@@ -81,8 +87,12 @@ def test_what_is_written_is_read_again_in_both_versions(value: dict[str, Any]) -
         ("sampling.clips=0b11", "--set: sampling.clips: input should be a valid integer"),
         ("sampling={clips: 1, clips: 2}", "--set sampling: the value gives clips a second time; keep one of them"),
         ("sampling.clips=[", "--set sampling.clips: the value is not YAML; put it in quotes"),
-        ("corpus.split={train: yes, dev: 0.1, test: 0.1}", "--set: corpus.split.train: "),
-        ("people.people=[{annotator_id: 007}]", "annotator_id: input should be a valid string; put it in quotes"),
+        ("corpus.split={train: yes, dev: 0.1, test: 0.1}", "as a number; write a number such as 0.5"),
+        (
+            "people.people=[{annotator_id: 007}]",
+            "--set people.people: the value has the number 007; write 7, or put it in quotes for a text",
+        ),
+        ("people.people=[{annotator_id: 7}]", "annotator_id: input should be a valid string; put it in quotes"),
     ],
 )
 def test_a_value_that_is_no_number_never_becomes_one(override: str, said: str) -> None:
@@ -93,7 +103,7 @@ def test_a_value_that_is_no_number_never_becomes_one(override: str, said: str) -
 
 def test_numbers_are_those_of_yaml_1_2_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("sampling:\n  clips: 010\n  floor: 0o11\n  seed: 12e3\n")
+    file.write_text("sampling:\n  clips: 10\n  floor: 0o11\n  seed: 12e3\n")
     sampling = load_settings(file).sampling
     assert (sampling.clips, sampling.floor, sampling.seed) == (10, 9, 12000)
     assert load_settings(file, ["sampling.clips=0x1F"]).sampling.clips == 31

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from annotation.label_studio import studio_task
+from corpus.tables import annotations
 from flows.models.inventory import names_in_use
 from flows.runtime import console
 from flows.runtime.settings import LabelStudioSettings
@@ -110,6 +112,64 @@ def _asked_again(server: Studio, expected: set[str]) -> None:
     assert headings == {*label_studio_sync.HEADINGS.values(), label_studio_sync.OTHER_HEADING} - {
         label_studio_sync.HEADINGS["lost_slot"]
     }
+
+
+@pytest.mark.parametrize("words", [None, 7, ["turn on"], ...])
+def test_a_task_without_a_text_as_its_transcript_is_asked_again(world: World, server: Studio, words: Any):
+    (task,) = world.tasks()[-1:]
+    data = studio_task(task, "http://clips/1")["data"] | {"asr_text": words}
+    if words is ...:
+        del data["asr_text"]
+    server.put({"data": data, "annotations": [answer(mark(0, 1), mark(90, 99))]})
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again) == ({"bad_span": 1}, 1)
+
+
+def test_a_task_id_with_half_a_character_is_none_of_earmark(world: World, server: Studio):
+    data = studio_task(world.tasks()[-1], "http://clips/1")["data"] | {"task_id": "\ud83d"}
+    server.put({"data": data, "annotations": [answer()]})
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again) == ({"unknown_task": 1}, 0)
+
+
+def test_an_answer_whose_user_was_removed_stays_that_persons_or_is_the_holders(tmp_path: Path):
+    people = "people.people=[{annotator_id: ann}, {annotator_id: cid}]"
+    with round_of(tmp_path / "home", 2, people) as world, studio_server(f"{TITLE}: ann") as server:
+        world.export()
+        merged, new = world.tasks()
+        for task, user in ((merged, 1), (new, None)):
+            data = studio_task(task, "http://clips/1")["data"]
+            server.put({"data": data, "annotations": [answer(completed_by=user)]})
+        assert (pull(world, server).merged.refused, _answers(world)) == (
+            {},
+            {(merged.task_id, "ann"), (new.task_id, "ann")},
+        )
+        for row in server.tasks.values():
+            row["annotations"][0]["completed_by"] = None
+        assert (pull(world, server).asked_again, set(server.tasks)) == (0, {1, 2})
+        server.tasks[1]["annotations"] = [answer(*OVERLAP, updated_at="2026-11-23T13:00:00Z")]
+        report = pull(world, server)
+        assert (report.merged.refused, report.asked_again, set(server.tasks)) == ({"bad_span": 1}, 0, {1, 2})
+        pull(world, server)
+        assert _answers(world) == {(merged.task_id, "ann"), (new.task_id, "ann")}
+
+
+def test_in_a_shared_project_a_merged_answer_keeps_its_person(world: World, server: Studio):
+    (task,) = world.tasks()[-1:]
+    data = studio_task(task, "http://clips/1")["data"]
+    server.put({"data": data, "annotations": [answer(completed_by=2, updated_at="2026-11-24T13:00:00Z")]})
+    pull(world, server)
+    found = _answers(world)
+    server.tasks[1]["annotations"][0]["completed_by"] = None
+    assert (pull(world, server).merged.refused, _answers(world)) == ({}, found)
+    server.tasks[1]["annotations"][0]["updated_at"] = "2026-11-24T14:00:00Z"
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again, set(server.tasks)) == ({"bad_field": 1}, 0, {1})
+
+
+def _answers(world: World) -> set[tuple[str, str]]:
+    with world.corpus.read() as conn:
+        return {(row.task_id, row.annotator_id) for row in annotations.latest_answers(conn) if row.verdict != "help"}
 
 
 def test_a_server_that_refuses_the_draft_gets_the_task_without_it(world: World, server: Studio):
