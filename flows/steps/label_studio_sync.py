@@ -24,7 +24,6 @@ from annotation.label_studio import (
 )
 from annotation.label_studio_answers import (
     FIRST_REVISION,
-    author_of,
     can_be_sent,
     marks_of,
     read_studio,
@@ -51,8 +50,16 @@ from flows.steps.merge import asked_tasks, merge_rows
 from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
-from flows.tasks.label_studio_tasks import ServerTask, annotators_there, project_titles, session, tasks_on_server
-from flows.tasks.task_status import ANYBODY, TaskStatus, task_status
+from flows.tasks.label_studio_tasks import (
+    Authors,
+    ServerTask,
+    author_of,
+    authors_there,
+    project_titles,
+    session,
+    tasks_on_server,
+)
+from flows.tasks.task_status import TaskStatus, task_status
 
 HEADINGS: Final = {
     "lost_slot": "The words changed: mark the slots again",
@@ -91,14 +98,14 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
     titles = project_titles(studio.title, people)
     with session(studio) as client:
         rows = tasks_on_server(client, titles)
-        authors = _authors(corpus, annotators_there(client, people))
+        authors = authors_there(corpus, client, people)
     tasks = asked_tasks(corpus, names, people)
     annotations: list[Annotation] = []
     faulty: list[_Faulty] = []
     for row in rows:
         for answer in row.live:
             try:
-                annotations.append(read_studio(answer, row.data, _author(row, answer, authors), tasks))
+                annotations.append(read_studio(answer, row.data, author_of(row, answer, authors), tasks))
             except RowError as error:
                 faulty.append(_Faulty(row, answer, _refused(row, answer, authors, error)))
     annotations += _retractions(corpus, rows, annotations)
@@ -124,53 +131,9 @@ class _Faulty:
     refused: RefusedRow
 
 
-@dataclass(frozen=True, slots=True)
-class _Authors:
-    """Who answered.
-
-    Attributes:
-        names: number of a user on the server -> annotator id.
-        merged: task id and revision of a merged answer -> annotator id.
-    """
-
-    names: Mapping[int, str]
-    merged: Mapping[tuple[str, int], str]
-
-
-def _authors(corpus: Corpus, names: Mapping[int, str]) -> _Authors:
-    with corpus.read() as conn:
-        stored = annotations_table.latest_answers(conn)
-    return _Authors(names, {(row.task_id, row.revision): row.annotator_id for row in stored})
-
-
-def _author(row: ServerTask, answer: StudioAnnotation, authors: _Authors) -> str:
-    """Return who answered, also where the server forgot it with its user.
-
-    An answer that is merged keeps its author; any other is of the person whose project it is in.
-
-    Raises:
-        RowError: nobody knows.
-    """
+def _refused(row: ServerTask, answer: StudioAnnotation, authors: Authors, error: RowError) -> RefusedRow:
     try:
-        return author_of(answer, authors.names)
-    except RowError:
-        merged = authors.merged.get((row.task_id, _revision(answer)))
-        if merged is None and row.holder == ANYBODY:
-            raise
-        return row.holder if merged is None else merged
-
-
-def _revision(answer: StudioAnnotation) -> int:
-    """Return the revision of an answer; -1, which no answer has, where its time is of no use."""
-    try:
-        return revision_of(answer.get("updated_at"))
-    except RowError:
-        return -1
-
-
-def _refused(row: ServerTask, answer: StudioAnnotation, authors: _Authors, error: RowError) -> RefusedRow:
-    try:
-        author = _author(row, answer, authors)
+        author = author_of(row, answer, authors)
     except RowError:
         author = ""
     return RefusedRow(row.number, error.reason, error.field, error.detail, row.task_id, author)
@@ -262,7 +225,7 @@ def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) 
     now = task_status(corpus)
     with session(studio) as client:
         rows = tasks_on_server(client, project_titles(studio.title, people))
-        names = _authors(corpus, annotators_there(client, people))
+        names = authors_there(corpus, client, people)
         merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)
         finished = [row for row in rows if row.task_id in closed or _is_finished(row, now, merged, names)]
         for row in finished:
@@ -285,7 +248,7 @@ def _closed_tasks(corpus: Corpus, rows: Sequence[ServerTask]) -> set[str]:
     return {task for task, utterance_id in utterance_of.items() if utterance_id is None or utterance_id in closed}
 
 
-def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, int]], names: _Authors) -> bool:
+def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, int]], names: Authors) -> bool:
     """Return whether all answers to a task are merged or, without an answer, whether its holder may not do it now."""
     answers = row.live
     if not answers:
@@ -293,10 +256,10 @@ def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, i
     return all(_key(row, answer, names) in merged for answer in answers)
 
 
-def _key(row: ServerTask, answer: StudioAnnotation, names: _Authors) -> tuple[str, str, int] | None:
+def _key(row: ServerTask, answer: StudioAnnotation, names: Authors) -> tuple[str, str, int] | None:
     """Return task, annotator and revision of an answer; None where it has none of these, so that it is not merged."""
     try:
-        return row.task_id, _author(row, answer, names), revision_of(answer.get("updated_at"))
+        return row.task_id, author_of(row, answer, names), revision_of(answer.get("updated_at"))
     except RowError:
         return None
 
@@ -355,7 +318,7 @@ def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
             client,
             tasks_on_server(client, titles),
             now,
-            _authors(corpus, annotators_there(client, settings.people)),
+            authors_there(corpus, client, settings.people),
         )
         for holder, project in projects.items():
             of_holder = [task for task_id, task in built.items() if task_id in now.wanted.get(holder, ())]
@@ -371,7 +334,7 @@ def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
 
 
 def _remove_finished(
-    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: TaskStatus, names: _Authors
+    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: TaskStatus, names: Authors
 ) -> tuple[dict[str, set[str]], int]:
     """Remove finished and duplicate tasks; return the tasks that stay, by holder, and how many were removed."""
     merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from annotation.assignment import PeopleSettings
 from annotation.label_studio import StudioAnnotation, StudioData
-from annotation.label_studio_answers import can_be_sent
+from annotation.label_studio_answers import author_of as named_author
+from annotation.label_studio_answers import can_be_sent, revision_of
+from annotation.row_parsing import RowError
+from corpus.handle import Corpus
+from corpus.tables import annotations as annotations_table
 from flows.runtime.settings import LabelStudioSettings
 from flows.tasks.label_studio_client import StudioClient
 from flows.tasks.task_status import ANYBODY
@@ -78,12 +82,48 @@ def tasks_on_server(client: StudioClient, titles: Mapping[str, str]) -> list[Ser
     return found
 
 
-def annotators_there(client: StudioClient, people: PeopleSettings) -> dict[int, str]:
-    """Return the annotator id of each of the server's users, by user id; `ls-NUMBER` for unlisted users.
+@dataclass(frozen=True, slots=True)
+class Authors:
+    """Who answered.
 
-    Args:
-        client: session with the server.
-        people: the annotators.
+    Attributes:
+        names: number of a user on the server -> annotator id; `ls-NUMBER` for unlisted users.
+        merged: task id and revision of a merged answer -> annotator id.
     """
+
+    names: Mapping[int, str]
+    merged: Mapping[tuple[str, int], str]
+
+
+def authors_there(corpus: Corpus, client: StudioClient, people: PeopleSettings) -> Authors:
+    """Return who may have answered: the server's users, and the authors of the answers that are merged."""
     logins = {(person.login or person.annotator_id).lower(): person.annotator_id for person in people.people}
-    return {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}
+    names = {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}
+    with corpus.read() as conn:
+        stored = annotations_table.latest_answers(conn)
+    return Authors(names, {(row.task_id, row.revision): row.annotator_id for row in stored})
+
+
+def author_of(row: ServerTask, answer: StudioAnnotation, authors: Authors) -> str:
+    """Return who answered, also where the server forgot it with its user.
+
+    An answer that is merged keeps its author; any other is of the person whose project it is in.
+
+    Raises:
+        RowError: nobody knows.
+    """
+    try:
+        return named_author(answer, authors.names)
+    except RowError:
+        merged = authors.merged.get((row.task_id, _revision(answer)))
+        if merged is None and row.holder == ANYBODY:
+            raise
+        return row.holder if merged is None else merged
+
+
+def _revision(answer: StudioAnnotation) -> int:
+    """Return the revision of an answer; -1, which no answer has, where its time is of no use."""
+    try:
+        return revision_of(answer.get("updated_at"))
+    except RowError:
+        return -1

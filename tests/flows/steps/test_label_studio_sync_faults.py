@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from annotation.files import TASK_FILE, read_tasks
 from annotation.label_studio import studio_task
 from corpus.tables import annotations
 from flows.models.inventory import names_in_use
@@ -133,10 +134,10 @@ def test_a_task_id_with_half_a_character_is_none_of_earmark(world: World, server
 
 
 def test_an_answer_whose_user_was_removed_stays_that_persons_or_is_the_holders(tmp_path: Path):
-    people = "people.people=[{annotator_id: ann}, {annotator_id: cid}]"
+    people = "people.people=[{annotator_id: ann}]"
     with round_of(tmp_path / "home", 2, people) as world, studio_server(f"{TITLE}: ann") as server:
         world.export()
-        merged, new = world.tasks()
+        merged, new = read_tasks(world.folder / "ann" / TASK_FILE)
         for task, user in ((merged, 1), (new, None)):
             data = studio_task(task, "http://clips/1")["data"]
             server.put({"data": data, "annotations": [answer(completed_by=user)]})
