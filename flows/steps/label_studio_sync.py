@@ -150,7 +150,7 @@ def _to_ask_again(corpus: Corpus, faulty: Sequence[_Faulty], annotations: Sequen
     closed = _closed_tasks(corpus, [each.row for each in faulty])
     with corpus.read() as conn:
         counts = [row for row in annotations_table.latest_answers(conn) if row.verdict != "help"]
-    answered = {(a.task_id, a.annotator_id) for a in (*annotations, *counts)}
+    answered = {(a.task_id, a.annotator_id) for a in annotations} | {(row.task_id, row.annotator_id) for row in counts}
     stored = {row.task_id for row in counts}
     last = {each.row.number: each for each in faulty}
     return [
