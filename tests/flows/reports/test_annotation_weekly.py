@@ -107,6 +107,15 @@ def test_the_page_of_a_home_without_answers_reports_that_there_are_none(world: W
     assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()
 
 
+def test_the_champion_is_found_in_a_home_below_that_of_the_user(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    corpus = replace(world.corpus, settings=world.corpus.settings.model_copy(update={"home": Path("~/home")}))
+    names, how, gate = world.settings.inventory, world.settings.score.transcribe, world.settings.promotion
+    assert write_report(corpus, names, how, gate, tmp_path / "report", 8).weeks == ()
+
+
 def test_the_wer_of_a_point_is_that_of_compare_also_after_later_audit_rows(tmp_path: Path):
     """The rows have unequal chances, some came after the last decision, and the reports of the models are stored."""
     corpus, settings = home_of(tmp_path), settings_at(tmp_path)
