@@ -20,13 +20,15 @@ _JOINERS: Final = "\u200c\u200d"
 def printable(text: str) -> str:
     """Return a text of the same length with a sign in place of each character that would steer a reader's screen.
 
-    Those are control characters but the line feed, marks that turn the direction of what follows, and characters that
-    can't be written.
+    A tab becomes a space. Signs stand for control characters but the line feed, marks that turn the direction of what
+    follows, and characters that can't be written.
     """
     return "".join(char if char.isprintable() else _in_place_of(char) for char in text)
 
 
 def _in_place_of(char: str) -> str:
+    if char == "\t":
+        return " "
     return char if char == "\n" or char in _JOINERS or unicodedata.category(char) == "Zs" else "\ufffd"
 
 

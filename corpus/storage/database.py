@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import sqlite3
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from corpus.errors import Damaged, HomeBusy, HostFault, RecordError, SchemaRefused, SettingsError, Unreachable
 from corpus.sqlite_url import sqlite_file
+from corpus.storage.read_only_sqlite import opening_read_only
 from corpus.storage.store_faults import sqlite_fault
 
 Which = Literal["records", "vault"]
@@ -86,7 +83,7 @@ def engine(url: str, timeout: float = 60.0, *, writable: bool = True) -> sa.Engi
     if writable or not parsed.database:
         made = sa.create_engine(parsed, connect_args={"timeout": timeout})
     else:
-        made = sa.create_engine(parsed, creator=_opening_read_only(Path(parsed.database), timeout))
+        made = sa.create_engine(parsed, creator=opening_read_only(Path(parsed.database), timeout))
     pragmas = _PRAGMAS if writable else _PRAGMAS_OF_READERS
     sa.event.listen(made, "connect", lambda connection, _: _sqlite_connect(connection, pragmas, timeout))
     sa.event.listen(made, "begin", _sqlite_begin if writable else _sqlite_begin_reading)
@@ -105,28 +102,6 @@ def with_plain_path(url: sa.URL) -> sa.URL:
     if url.database is None or dict(url.query) != {"uri": "true"}:
         return url
     return url.set(database=str(sqlite_file(url.database)), query={})
-
-
-def _opening_read_only(path: Path, timeout: float) -> Callable[[], sqlite3.Connection]:
-    """Return a function that opens an SQLite database beside which no file can be made, and which nobody changes.
-
-    What a killed process left in the write-ahead log counts, too: then a copy of both is read.
-    """
-    scratch = None
-    if (log := path.with_name(path.name + "-wal")).exists() and log.stat().st_size:
-        scratch = tempfile.TemporaryDirectory(prefix="earmark-read-only-")
-        for file in (path, log):
-            shutil.copyfile(file, Path(scratch.name) / file.name)
-    place = path if scratch is None else Path(scratch.name) / path.name
-    options = "mode=ro&immutable=1" if scratch is None else "mode=rw"
-
-    def connect() -> sqlite3.Connection:
-        _ = scratch  # it is there as long as this function is
-        return sqlite3.connect(
-            f"file:{quote(str(place))}?{options}", timeout=timeout, uri=True, check_same_thread=False
-        )
-
-    return connect
 
 
 def _postgresql(url: sa.URL, timeout: float, **options: Any) -> sa.Engine:

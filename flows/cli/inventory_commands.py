@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,7 +176,7 @@ def export(
     with open_home(config, overrides) as (corpus, settings):
         text = as_yaml(list_inventory(corpus, settings.home, settings.inventory))
     if out is None:
-        console.show_line(text, end="")
+        sys.stdout.write(text)  # for a program: every character as it is
     else:
         from flows.runtime.output_files import MARK, write_output
 

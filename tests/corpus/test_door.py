@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from corpus.records.base import Purpose, digest
 from corpus.storage import audit_chain, files
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import labels, leases, scores, utterances
+from corpus.tables import erasure, labels, leases, scores, utterances
 from corpus.vault import vault
 from tests.corpus.stored import NOON, arrive, corpus_at, heard, predictions_of, samples_of, score
 
@@ -142,6 +143,23 @@ def test_a_destroyed_key_closes_even_an_open_door(corpus: Corpus) -> None:
     next(stream)
     vault.destroy(corpus.vault, [third], "desk")
     assert [content.utterance.utterance_id for content in stream] == first[1:]
+
+
+def test_a_clip_that_moves_to_another_pack_meanwhile_is_found_there(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = arrive(corpus, 3)
+    read = door.packs.read
+
+    def late(*places: Any) -> Any:
+        monkeypatch.undo()
+        erasure.erase_utterances(corpus, ids[:1])
+        assert erasure.compact(corpus)["clips_moved"] == 2
+        return read(*places)
+
+    monkeypatch.setattr(door.packs, "read", late)
+    for number, content in enumerate(door.open(corpus, ids[1:], "score"), start=1):
+        np.testing.assert_array_equal(content.audio, samples_of(number))
 
 
 def test_texts_come_through_the_door_too(corpus: Corpus) -> None:

@@ -136,6 +136,14 @@ def test_an_erasure_says_who_asked_for_it_and_why(corpus: Corpus) -> None:
     assert done[1].detail["speaker_id"] == speaker
 
 
+def test_what_was_erased_once_keeps_its_reason(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    erasure.erase_utterances(corpus, ids[:1], reason="court order")
+    assert erasure.erase_utterances(corpus, ids)["erased"] == 1
+    with corpus.read() as conn:
+        assert state_reasons(conn, "erased") == {"court order": 1, "request": 1}
+
+
 def test_an_account_is_forgotten_at_the_time_of_the_corpus(corpus: Corpus) -> None:
     """So that what its customer said until then stays out, and what comes later does not."""
     ids = arrive(corpus, 1)

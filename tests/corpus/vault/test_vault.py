@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.errors import Damaged, RecordError, SettingsError
 from corpus.handle import Corpus, open_corpus
+from corpus.records.base import digest
 from corpus.settings import CorpusSettings
 from corpus.storage import audit_chain, cipher
 from corpus.storage.database import reading
@@ -66,6 +67,14 @@ def test_a_destroyed_key_stays_destroyed(corpus: Corpus) -> None:
     assert consent_vault.consents(corpus.vault, [gone])[gone] == frozenset()
     assert set(admit(corpus.vault, rows, "op")) == {left}
     assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
+
+
+def test_who_linked_events_to_utterances_is_in_the_audit(corpus: Corpus) -> None:
+    ids = list(admit(corpus.vault, [arrival(corpus, "e1"), arrival(corpus, "e2")], "op1"))
+    vault.record_lookup(corpus.vault, ids, "desk")
+    (row,) = audit_chain.show(corpus.vault.engine, vault_schema.audit, 1)
+    assert (row.act, row.actor) == ("look up", "desk")
+    assert row.detail == {"count": 2, "digest": digest(sorted(ids))}
 
 
 def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:

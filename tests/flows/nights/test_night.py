@@ -12,6 +12,11 @@ from flows.nights.night import last_night, night_named, night_of
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
 EVERY_ZONE = sorted(available_timezones())
+ODD_ZONES = [
+    "Africa/Cairo", "Africa/Casablanca", "America/Havana", "America/Santiago", "America/Scoresbysund",
+    "Antarctica/Troll", "Asia/Beirut", "Australia/Lord_Howe", "Europe/London", "Pacific/Chatham",
+]  # fmt: skip
+"""Zones whose clocks change at midnight, by half an hour, by two hours, or at a quarter to."""
 DAYS = st.dates(date(2020, 1, 1), date(2030, 1, 1))
 HOURS = st.integers(0, 23)
 
@@ -41,7 +46,7 @@ def test_every_moment_is_in_its_night(now, zone, hour):
 @pytest.mark.parametrize("ends_at", [0, 2, 3, 4, 23])
 def test_every_moment_around_a_clock_change_of_any_zone_is_in_its_night(ends_at):
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    for zone in EVERY_ZONE:
+    for zone in EVERY_ZONE if ends_at == 3 else ODD_ZONES:
         place = ZoneInfo(zone)
         days = [start + timedelta(days=n) for n in range(366)]
         offsets = [moment.astimezone(place).utcoffset() for moment in days]
