@@ -136,7 +136,8 @@ def _database_at(url: str) -> str:
         return url  # `database.engine` refuses it
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         return str(Path(parsed.database).resolve())
-    return f"{parsed.host}:{parsed.port or ''}/{parsed.database}"
+    host, port, options = (parsed.query.get(name, "") for name in ("host", "port", "options"))
+    return f"{host or parsed.host}:{port or parsed.port or ''}/{parsed.database} {options}"
 
 
 def make_home(home: Path) -> None:

@@ -80,7 +80,6 @@ CROSS_CUTTING = {
 
 UNUSED = {
     "corpus.vault.consent.set_consent": "an account's consent has no command yet",
-    "corpus.tables.erasure.erase_utterances": "erasure has no command yet",
     "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
     "corpus.tables.erasure.compact": "erasure has no command yet",
     "corpus.tables.retention.expired": "erasure by age has no command yet",

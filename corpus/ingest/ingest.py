@@ -31,12 +31,10 @@ from corpus.ingest.prefetch import DecodeRows, PrefetchedRecordings, ReadRecordi
 from corpus.ingest.usable_recordings import AHEAD, SHOWN, Refusal, Refusals
 from corpus.storage import operation_ids
 from corpus.storage.operations import committed, result_of
+from corpus.tables.ingest_batches import BATCH_ROWS
 
 REASONS: Final = (BAD_ROW, AHEAD, "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for a refusal, in the order of the checks."""
-
-BATCH_ROWS: Final = 512
-"""Number of rows of a batch. No setting: a repeated ingest must have the same batches as the interrupted one."""
 
 
 class IngestSettings(BaseModel):

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from corpus.handle import Corpus
-from corpus.ingest.ingest import BATCH_ROWS, batches, ingested_before, readable_rows
+from corpus.ingest.ingest import batches, ingested_before, readable_rows
 from corpus.ingest.ingest_batch import usable_rows
 from corpus.ingest.usable_recordings import Refusals, event_utterances, stored_refusals
+from corpus.tables.ingest_batches import BATCH_ROWS
 
 
 @dataclass(frozen=True, slots=True)

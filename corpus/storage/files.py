@@ -49,12 +49,18 @@ def connect(url: str, timeout: float = 30.0) -> tuple[fsspec.AbstractFileSystem,
 
 
 def _given_up_after(url: str, timeout: float) -> dict[str, Any]:
-    """Return the options with which a store on S3 gives up in that time; other stores have their own ways."""
+    """Return the options with which a store on S3 gives up in that time; other stores have their own ways.
+
+    What fsspec's own configuration sets stays: without `s3.addressing_style` there is no way to some servers.
+    """
     if not url.startswith(("s3://", "s3a://")):
         return {}
     one = max(1.0, timeout / ATTEMPTS)
     retries = {"total_max_attempts": ATTEMPTS, "mode": "standard"}
-    return {"config_kwargs": {"connect_timeout": one, "read_timeout": one, "retries": retries}}
+    options: dict[str, Any] = {"connect_timeout": one, "read_timeout": one, "retries": retries}
+    for protocol in ("s3", "s3a"):
+        options |= fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
+    return {"config_kwargs": options}
 
 
 def _find_bucket(fs: fsspec.AbstractFileSystem, bucket: str) -> None:

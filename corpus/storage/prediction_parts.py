@@ -130,6 +130,12 @@ def without(
     return _store(fs, root, table.take(kept)), [ids[row] for row in kept]
 
 
+def lost(path: str, kept: Sequence[str]) -> Part:
+    """Return a part without a file, in place of a damaged one of which these utterances remain."""
+    data = canonical_json({"damaged": path, "kept": list(kept)}).encode()
+    return Part(_path_of(data), len(kept), hashlib.sha256(data).hexdigest())
+
+
 def _store(fs: fsspec.AbstractFileSystem, root: str, table: Any) -> Part:
     import pyarrow.parquet as pq
 

@@ -136,10 +136,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
 
 
 def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
-    """Remove the scores of the utterances and rewrite the parts that contain some; return how many parts.
-
-    A damaged part can't be rewritten and is removed whole; its other utterances count as unscored from then on.
-    """
+    """Remove the scores of the utterances and rewrite the parts that contain some; return how many parts."""
     scores = schema.scores
     statement = sa.select(scores.c.part).distinct()
     paths = sorted({row.part for row in fetch_among(op.conn, statement, scores.c.utterance_id, sorted(ids))})
@@ -148,7 +145,7 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
         try:
             part, kept = prediction_parts.without(corpus.fs, corpus.root, path, ids)
         except Damaged:
-            part, kept = None, []
+            part, kept = _lost_part(op.conn, path, ids)
         if part is not None:
             row = dict(old._mapping) | {"path": part.path, "rows": part.rows, "sha256": part.sha256}
             row["seconds"] = None if old.seconds is None else old.seconds * part.rows / old.rows
@@ -162,6 +159,18 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
         op.conn.execute(sa.delete(schema.parts).where(schema.parts.c.path == path))
         insert_new(op.conn, schema.doomed, [{"path": path}])
     return len(paths)
+
+
+def _lost_part(conn: sa.Connection, path: str, ids: frozenset[str]) -> tuple[prediction_parts.Part | None, list[str]]:
+    """Return the part, without a file, that stands for a damaged one without the utterances; and its ids in order.
+
+    Its other utterances keep their transcripts and count as scored, and scoring the part again makes its file. It has a
+    name of its own, as the damaged part may be in a backup, with the statistics that are erased.
+    """
+    at = schema.scores.c
+    found = conn.execute(sa.select(at.utterance_id).where(at.part == path).order_by(at.row)).scalars()
+    kept = [utterance_id for utterance_id in found if utterance_id not in ids]
+    return (prediction_parts.lost(path, kept) if kept else None), kept
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.records_schema import ingest_batches, refusals
+
+BATCH_ROWS: Final = 512
+"""Number of rows of a batch. No setting: a repeated ingest must have the same batches as the interrupted one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,14 @@ SAFE_AGE: Final = timedelta(hours=24)
 """Age after which no running step can still commit a row for a file or key."""
 
 FEW: Final = 10
-"""Number of orphans that a sweep deletes however few rows there are; what a killed run leaves behind is less."""
+"""Number of files that a sweep deletes however few rows there are; what a killed run leaves behind is less."""
+
+FEW_KEYS: Final = ingest_batches.BATCH_ROWS
+"""Number of keys that a sweep deletes however few rows there are: the keys of a batch are stored before its rows, so
+that an ingest that is killed in between leaves as many."""
 
 SHARE: Final = 0.01
-"""Number of orphans that a sweep deletes, as a share of the rows of utterances, where that is more."""
+"""Number of files, and of keys, that a sweep deletes, as a share of the rows of utterances, where that is more."""
 
 
 _NAMES: Final = {"pack": "packs", "part": "parts", "unfinished": "unfinished files", "key": "keys"}
@@ -50,21 +54,36 @@ def orphans(corpus: Corpus, older_than: timedelta = SAFE_AGE) -> list[Orphan]:
 
 def missing(corpus: Corpus) -> list[str]:
     """Return the sorted paths of packs and parts that rows name and the store does not have."""
+    named = _named_files(corpus)
     present = {path for path, _ in files.listing(corpus.fs, corpus.root)}
-    return sorted(_named_files(corpus) - present)
+    lost = named - present
+    return sorted(lost & _named_files(corpus)) if lost else []  # without those that an erasure replaced meanwhile
 
 
-def keyless(corpus: Corpus) -> list[str]:
-    """Return the sorted ids of utterances that are not erased and have no key, without which nothing of them opens."""
+def keyless(corpus: Corpus) -> tuple[list[str], list[str]]:
+    """Return the sorted ids of utterances that are not erased and have no key, without which nothing of them opens.
+
+    Returns:
+        Those whose key is lost, and those whose key was destroyed by an erasure that was killed before it had erased
+        their rows.
+    """
     with corpus.read() as conn:
         live = utterances.live_ids(conn)
-    return sorted(live - vault.ids_with_key(corpus.vault))
-
-
-def bound(corpus: Corpus) -> int:
-    """Return how many orphans a sweep deletes without being told to: more than these are no trace of a killed run."""
+    without = live - vault.ids_with_key(corpus.vault)
+    if not without:
+        return [], []
+    destroyed = vault.ids_destroyed(corpus.vault)
     with corpus.read() as conn:
-        return max(FEW, int(SHARE * utterances.counts(conn)["accepted"]))
+        without &= utterances.live_ids(conn)  # without those that were erased meanwhile
+    return sorted(without - destroyed), sorted(without & destroyed)
+
+
+def finish_erasures(corpus: Corpus) -> list[str]:
+    """Erase the utterances whose keys an erasure destroyed before it was killed; return their sorted ids."""
+    _, ids = keyless(corpus)
+    if ids:
+        erasure.erase_utterances(corpus, ids, reason="unfinished erasure")
+    return ids
 
 
 def sweep(
@@ -80,7 +99,8 @@ def sweep(
 
     Raises:
         Refused: rows are missing of which ingests reported, so that a key or file without a row may be theirs; or there
-            are more orphans than `bound`, as beside records from an older backup. Nothing was deleted.
+            are more files or keys than a killed run leaves, as beside records from an older backup. Nothing was
+            deleted.
     """
     before = datetime.now(UTC) - older_than
     found = orphans(corpus, older_than)
@@ -108,13 +128,16 @@ def _refuse_with_rows_missing(corpus: Corpus, found: int) -> None:
 
 
 def _refuse_too_many(corpus: Corpus, found: Sequence[Orphan]) -> None:
-    most = bound(corpus)
-    if len(found) <= most:
-        return
+    with corpus.read() as conn:
+        share = int(SHARE * utterances.counts(conn)["accepted"])
+    most_files, most_keys = max(FEW, share), max(FEW_KEYS, share)
     kinds = Counter(orphan.kind for orphan in found)
-    many = " and ".join(f"{count} {_NAMES[kind]}" for kind, count in sorted(kinds.items()))
+    if kinds["key"] <= most_keys and len(found) - kinds["key"] <= most_files:
+        return
+    many = " and ".join(f"{count} {_NAMES[kind]}" for kind, count in sorted(kinds.items()) if count)
     raise Refused(
-        f"{many} belong to no row, more than the {most} that are deleted without a question, and nothing was deleted:"
+        f"{many} belong to no row, more than the {most_files} files and {most_keys} keys that are deleted without a"
+        " question, and nothing was deleted:"
         " the records may be older than the rest; see the list of earmark doctor --dry-run, then restore the records,"
         " or run earmark doctor --repair --yes"
     )

@@ -242,6 +242,12 @@ def ids_with_key(vault: Vault, among: Sequence[str] | None = None) -> set[str]:
         return set(conn.execute(statement).scalars())
 
 
+def ids_destroyed(vault: Vault) -> set[str]:
+    """Return the ids of all utterances whose key was destroyed, whether or not they have a row."""
+    with reading(vault.engine) as conn:
+        return set(conn.execute(sa.select(keys.c.utterance_id).where(keys.c.destroyed_at.is_not(None))).scalars())
+
+
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:
     """Return the sorted ids of keys that no row uses and no step has used since `older_than`."""
     in_use = known_ids if isinstance(known_ids, set | frozenset) else set(known_ids)

@@ -22,6 +22,7 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.evaluation import Interval
 from corpus.records.inventory import Inventory
+from corpus.settings import places
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
 from corpus.tables import models as store
@@ -249,7 +250,7 @@ def cost_of_a_point(corpus: Corpus, how: TranscribeSettings, gate: PromotionSett
     if not judged:
         return PointCost(round(minutes, 1))
     try:
-        found = compare_champion(corpus, corpus.settings.home, how, gate, "asr")
+        found = compare_champion(corpus, places(corpus.settings).home, how, gate, "asr")
     except EarmarkError as error:  # such as a base whose files are gone: the other figures need no model
         return PointCost(round(minutes, 1), not_judged=str(error))
     if found.rate is None or found.base_rate is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from annotation.inventory import InventorySettings
 from corpus.handle import Corpus
+from corpus.settings import places
 from flows.models.inventory import inventory_of
 from flows.reports.annotation_weekly import (
     LocaleRow,
@@ -121,7 +122,7 @@ def write_report(
     Raises:
         UsageError: the folder can't be written to.
     """
-    home = corpus.settings.home
+    home = places(corpus.settings).home
     inventory = inventory_of(corpus, home, names)
     found = weeks(corpus, count, inventory)
     report = WeeklyReport(

@@ -48,6 +48,8 @@ class DoctorReport(Result):
         repaired: how many items were removed, by kind; None without `repair`. It has no `files` and `keys` where the
             orphans were refused, see `problems`.
         orphans: what a repair would delete, with `dry_run`, or what it found to delete, with `repair`; else None.
+        erasures: ids of utterances whose erasure was killed, which a repair would finish, with `dry_run`, or finished,
+            with `repair`; None without them.
         replaced: champions and bases that can't be used, which a repair restored or in whose place it put another base
             or, with `dry_run`, would; None without them.
         champions: how the champions do on labelled clips, by kind; no problem, however poorly. Empty where an audit
@@ -58,6 +60,7 @@ class DoctorReport(Result):
     problems: tuple[str, ...]
     repaired: Counts | None = None
     orphans: tuple[Orphan, ...] | None = None
+    erasures: tuple[str, ...] | None = None
     replaced: tuple[BlockedModel, ...] | None = None
     champions: Mapping[Kind, ChampionOnLabels] = field(default_factory=dict)
 
@@ -71,9 +74,10 @@ def examine(
 
     Args:
         settings: of the home.
-        repair: delete orphans and the unfinished files of killed runs, restore damaged bases from copies, put a base
-            that loads in place of a champion that does not and learned from nobody, and make MLflow's aliases agree.
-        dry_run: list as `orphans` and `replaced` what a repair would do, and do nothing.
+        repair: finish erasures that were killed, delete orphans and the unfinished files of killed runs, restore
+            damaged bases from copies, put a base that loads in place of a champion that does not and learned from
+            nobody, and make MLflow's aliases agree.
+        dry_run: list as `erasures`, `orphans` and `replaced` what a repair would do, and do nothing.
         unbounded: delete orphans however many they are.
         deep: verify every byte that is stored.
 
@@ -89,7 +93,9 @@ def examine(
             if not dry_run:
                 return report
             blocked = tuple(each for each in blocked_models(corpus, settings.home, settings.models) if each.repairable)
-            return replace(report, orphans=tuple(orphans.orphans(corpus)), replaced=blocked or None)
+            _, half_erased = orphans.keyless(corpus)
+            found = tuple(orphans.orphans(corpus))
+            return replace(report, erasures=tuple(half_erased) or None, orphans=found, replaced=blocked or None)
 
 
 def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool) -> DoctorReport:
@@ -98,6 +104,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
 
     problems: list[str] = []
     with hold_corpus(settings.corpus, "doctor --repair"):
+        erased = tuple(orphans.finish_erasures(corpus))
         found = tuple(orphans.orphans(corpus))
         removed: dict[str, int] = {}
         try:
@@ -106,6 +113,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
             problems.append(f"repair: {error}")
         removed |= {"work": work_folder.clear(places(settings.corpus).home)}
         removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
+        removed |= {"erasures": len(erased)} if erased else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
         replaced: tuple[BlockedModel, ...] = ()
@@ -118,7 +126,8 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
         with each_file_once():
             report = _check_all(corpus, settings, deep=deep)
         problems += report.problems
-        return replace(report, problems=tuple(problems), repaired=removed, orphans=found, replaced=replaced or None)
+        report = replace(report, problems=tuple(problems), repaired=removed)
+        return replace(report, erasures=erased or None, orphans=found, replaced=replaced or None)
 
 
 def _repair_models(corpus: Corpus, settings: Settings) -> tuple[BlockedModel, ...]:

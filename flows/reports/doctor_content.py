@@ -43,17 +43,27 @@ def _or_score(path: str) -> str:
 
 
 def check_keys(corpus: Corpus) -> Found:
-    """Check that each utterance that is not erased has its key in the vault."""
+    """Check that each utterance that is not erased has its key, which may be lost, or destroyed on purpose."""
     with corpus.read() as conn:
         live = len(utterances.live_ids(conn))
-    lost = orphans.keyless(corpus)
-    if not lost:
-        return {"utterances": live}, []
-    shown = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else "")
-    return {"utterances": live, "without key": len(lost)}, [
-        f"{len(lost)} utterances have no key and can't be opened: {shown}; restore the vault from a backup, or erase"
-        " them with earmark erase"
-    ]
+    lost, destroyed = orphans.keyless(corpus)
+    counts, problems = {"utterances": live}, []
+    if lost:
+        counts["without key"] = len(lost)
+        problems.append(
+            f"{len(lost)} utterances have no key and can't be opened: {_some(lost)}; restore the vault from a backup"
+        )
+    if destroyed:
+        counts["half erased"] = len(destroyed)
+        problems.append(
+            f"the erasure of {len(destroyed)} utterances was not finished: {_some(destroyed)}; their keys are destroyed"
+            " for good, earmark doctor --repair erases the rest of them"
+        )
+    return counts, problems
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (" ..." if len(ids) > 3 else "")
 
 
 def byte_checks(corpus: Corpus, home: Path) -> dict[str, Callable[[], Found]]:

@@ -43,6 +43,12 @@ def show_findings(report: DoctorReport) -> None:
         console.show_line(f"{done}  {orphan.kind}  {orphan.name}")
     if len(found) > SHOWN:
         console.show_line(f"{done}  {len(found) - SHOWN} more; --json names all of them")
+    for utterance_id in (report.erasures or ())[:SHOWN]:
+        console.show_line(f"{'erased' if report.repaired is not None else 'would erase'}  {utterance_id}")
+    if (more := len(report.erasures or ()) - SHOWN) > 0:
+        console.show_line(
+            f"{'erased' if report.repaired is not None else 'would erase'}  {more} more; --json names all"
+        )
     for blocked in report.replaced or ():
         console.show_line(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
     for problem in report.problems:

@@ -39,7 +39,7 @@ def stop_orphans(folder: Path) -> int:
     """Stop the servers of this home whose owner, the command that started them, is dead; return how many processes."""
     stopped = 0
     for record, mark in _of_the_dead(folder):
-        for pid in _processes_with(mark):
+        for pid in _processes_with(mark) if mark else ():
             _kill(pid)
             stopped += 1
         record.unlink(missing_ok=True)
@@ -48,18 +48,22 @@ def stop_orphans(folder: Path) -> int:
 
 def orphaned_servers(folder: Path) -> list[int]:
     """Return the ids of the processes of servers of this home that run on although their owner is dead, sorted."""
-    return sorted(pid for _, mark in _of_the_dead(folder) for pid in _processes_with(mark))
+    return sorted(pid for _, mark in _of_the_dead(folder) if mark for pid in _processes_with(mark))
 
 
 def _of_the_dead(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield record and mark of each server whose owner is dead."""
+    """Yield record and mark of each server whose owner is dead; the mark is "" where the record can't be read."""
     for record in sorted(folder.glob(RECORDS)):
         try:
-            found = json.loads(record.read_text())
+            found = json.loads(record.read_bytes())
+            owner, owner_started, mark = int(found["owner"]), str(found["owner_started"]), str(found["mark"])
         except FileNotFoundError:
             continue  # its owner just ended
-        if _start_time(found["owner"]) != found["owner_started"]:
-            yield record, found["mark"]
+        except (ValueError, KeyError, TypeError):  # a living owner's is whole: it appears at once under its name
+            yield record, ""
+            continue
+        if _start_time(owner) != owner_started:
+            yield record, mark
 
 
 def _start_time(pid: int) -> str:

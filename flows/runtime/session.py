@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -29,6 +30,9 @@ PATIENCE = 3600.0
 
 SHOWN_AT_ITS_END = 2.0
 """Work of at least this time has a line in Prefect's log when it ends [s]."""
+
+CLIPS = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm"))
+"""Endings of the names of clips."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -191,9 +195,18 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
 
 def _machine_fault(error: BaseException) -> EarmarkError | None:
     """Return what is wrong with the machine, None where an exception is about something else."""
-    if isinstance(error, OSError) and is_fault(error):
-        return fault_of(error, "a file that the command needs")
-    return None
+    if not isinstance(error, OSError) or not is_fault(error):
+        return None
+    if isinstance(error.filename, str):
+        return fault_of(error, _without_clip(Path(error.filename)))
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return None  # of a socket or a process, which has no permissions to change
+    return fault_of(error, "a file that the command needs")
+
+
+def _without_clip(path: Path) -> str:
+    """Return a path as an error may show it: of a clip its folder alone, as people name clips after their speakers."""
+    return f"a clip in {path.parent}" if CLIPS & {each.lower() for each in path.suffixes} else str(path)
 
 
 def describe_unforeseen(error: BaseException) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from fsspec.implementations.local import LocalFileSystem
 
 from corpus import content_check, door
 from corpus.errors import Damaged
@@ -14,7 +17,7 @@ from corpus.handle import Corpus
 from corpus.storage import files
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import scores
+from corpus.tables import erasure, scores
 from corpus.vault.vault_schema import keys
 from tests.corpus.stored import arrive, samples_of, score
 
@@ -138,3 +141,37 @@ def test_a_part_that_is_cut_off_is_seen_without_reading_it(corpus: Corpus, spoil
     assert content_check.file_sizes(corpus).problems == [
         f"{part} is cut off or no part; run earmark score --part {part}"
     ]
+
+
+class Meanwhile(LocalFileSystem):  # type: ignore[misc]
+    """A folder in which something happens just before the first read of a file."""
+
+    cachable = False
+
+    def __init__(self, happens: Callable[[], Any]) -> None:
+        super().__init__()
+        self.happens: list[Callable[[], Any]] = [happens]
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        if self.happens:
+            self.happens.pop()()
+        return super().open(*args, **kwargs)
+
+    def cat_file(self, *args: Any, **kwargs: Any) -> Any:
+        if self.happens:
+            self.happens.pop()()
+        return super().cat_file(*args, **kwargs)
+
+
+def test_what_an_erasure_moves_or_replaces_meanwhile_is_no_problem(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)
+    score(corpus, ids)
+    erasure.erase_utterances(corpus, ids[:1])
+    moving = replace(corpus, fs=Meanwhile(lambda: erasure.compact(corpus)))
+    assert content_check.all_clips(moving, nothing) == content_check.Checked({"keys": 3, "clips": 3, "texts": 3}, [])
+    for check in (lambda home: content_check.all_parts(home, nothing), content_check.file_sizes):
+        gone = ids.pop()
+        replacing = replace(corpus, fs=Meanwhile(lambda gone=gone: erasure.erase_utterances(corpus, [gone])))
+        assert check(replacing).problems == []
+        assert not replacing.fs.happens
+    assert not moving.fs.happens

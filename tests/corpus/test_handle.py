@@ -6,11 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from corpus.errors import SettingsError
 from corpus.handle import make_home, open_corpus
 from corpus.settings import CorpusSettings
-from tests.corpus.stored import arrive
+from corpus.storage import database
+from tests import postgres
+from tests.corpus.stored import arrive, corpus_at
 
 
 def untracked(checkout: Path) -> str:
@@ -60,3 +63,23 @@ def test_a_home_is_for_its_owner_alone_and_one_that_can_not_be_made_is_named(tmp
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match=r"home .*file.* can't be made"):
         make_home(tmp_path / "file" / "home")
+
+
+def test_two_schemas_of_one_database_are_two_places_and_one_schema_is_none(
+    tmp_path: Path, postgres_server: postgres.Server
+) -> None:
+    name = postgres_server.new()
+    url = postgres_server.url(name)
+    engine = database.engine(url)
+    with engine.begin() as conn:
+        for schema in ("records", "vault"):
+            conn.execute(sa.text(f"CREATE SCHEMA {schema}"))
+    engine.dispose()
+    urls = {f"{schema}_url": f"{url}&options=-csearch_path={schema}" for schema in ("records", "vault")}
+    for _ in range(2):  # made, and opened again
+        corpus = corpus_at(tmp_path, **urls)
+        assert len(arrive(corpus, 2)) == 2
+        corpus.close()
+    with pytest.raises(SettingsError, match="the same database"):
+        corpus_at(tmp_path, **dict.fromkeys(urls, urls["vault_url"]))
+    postgres_server.drop([name])

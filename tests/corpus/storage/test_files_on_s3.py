@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -123,3 +124,12 @@ def test_what_is_wrong_with_the_store_is_one_line(bucket: str, monkeypatch: pyte
         files.connect(bucket)
     monkeypatch.undo()
     s3.forget_clients()
+
+
+def test_what_fsspec_is_told_of_a_store_stays(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"s3": {"addressing_style": "path"}, "read_timeout": 7}
+    told = {**fsspec.config.conf.get("s3", {}), "config_kwargs": given}
+    monkeypatch.setitem(fsspec.config.conf, "s3", told)
+    fs, _ = files.connect(bucket, timeout=12)
+    assert fs.config_kwargs["s3"] == {"addressing_style": "path"}
+    assert (fs.config_kwargs["read_timeout"], fs.config_kwargs["connect_timeout"]) == (7, 4)

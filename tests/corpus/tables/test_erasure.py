@@ -33,7 +33,7 @@ from corpus.tables import (
 )
 from corpus.tables.orphans import Orphan
 from corpus.vault import identity, vault, vault_schema
-from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score, state_reasons
+from tests.corpus.stored import NOON, admit, arrive, corpus_at, predictions_of, samples_of, score, state_reasons
 from tests.corpus.tables.test_labels import answer, asked, label, merge
 
 NO_AGE = timedelta(seconds=-60)
@@ -287,12 +287,12 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
         Orphan("part", "parts/bb.parquet"),
         Orphan("unfinished", "parts/.tmp-cc"),
     ]
-    for number in range(7):  # eleven in all, of every kind: one more than the bound of a small home
+    for number in range(8):  # eleven files in all, of every kind: one more than the bound of a small home
         files.store(corpus.fs, corpus.root, f"parts/{durable_write.TEMPORARY}{number}", b"x")
-    with pytest.raises(Refused, match=r"1 keys and 1 packs and 1 parts and 8 unfinished files belong to no row.*--yes"):
+    with pytest.raises(Refused, match=r"1 keys and 1 packs and 1 parts and 9 unfinished files belong to no row.*--yes"):
         orphans.sweep(corpus, NO_AGE)
-    assert len(orphans.orphans(corpus, NO_AGE)) == 11
-    assert orphans.sweep(corpus, NO_AGE, unbounded=True) == {"files": 10, "keys": 1}
+    assert len(orphans.orphans(corpus, NO_AGE)) == 12
+    assert orphans.sweep(corpus, NO_AGE, unbounded=True) == {"files": 11, "keys": 1}
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
     with corpus.read() as conn:
         pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()
@@ -304,7 +304,7 @@ def test_nothing_is_swept_while_rows_are_missing_that_it_may_belong_to(corpus: C
     ids = arrive(corpus, 3)
     with corpus.operation("ingest/batch", "ingest") as op:
         ingest_batches.put(op.conn, "ingest/batch", 3, 3)
-    assert orphans.keyless(corpus) == []
+    assert orphans.keyless(corpus) == ([], [])
     with writing(corpus.records) as conn:
         conn.execute(sa.delete(schema.utterances).where(schema.utterances.c.utterance_id == ids[0]))
     for unbounded in (False, True):
@@ -318,7 +318,27 @@ def test_an_utterance_without_its_key_is_found(corpus: Corpus) -> None:
     erasure.erase_utterances(corpus, ids[:1])
     with writing(corpus.vault.engine) as conn:
         conn.execute(sa.delete(vault_schema.keys).where(vault_schema.keys.c.utterance_id == ids[2]))
-    assert orphans.keyless(corpus) == [ids[2]]
+    assert orphans.keyless(corpus) == ([ids[2]], [])
+
+
+def test_an_erasure_that_was_killed_after_the_keys_is_finished_and_no_lost_key(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    vault.destroy(corpus.vault, ids[:1], "desk")
+    assert orphans.keyless(corpus) == ([], ids[:1])
+    assert orphans.finish_erasures(corpus) == ids[:1]
+    assert (orphans.keyless(corpus), orphans.finish_erasures(corpus)) == (([], []), [])
+    with corpus.read() as conn:
+        assert state_reasons(conn, "erased") == {"unfinished erasure": 1}
+
+
+def test_the_keys_of_a_batch_whose_ingest_was_killed_are_swept_without_a_question(corpus: Corpus) -> None:
+    arrive(corpus, 2)
+    lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(ingest_batches.BATCH_ROWS + 1)]
+    admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), NOON) for i in lost[1:]], "op")
+    assert orphans.sweep(corpus, NO_AGE) == {"files": 0, "keys": ingest_batches.BATCH_ROWS}
+    admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), NOON) for i in lost], "op")
+    with pytest.raises(Refused, match=r"513 keys belong to no row, more than the 10 files and 512 keys"):
+        orphans.sweep(corpus, NO_AGE)
 
 
 def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) -> None:
@@ -330,4 +350,15 @@ def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) 
     assert erasure.erase_utterances(corpus, ids[:1])["parts_rewritten"] == 1
     assert not [path for path, _ in files.listing(corpus.fs, corpus.root) if path == part]
     with corpus.read() as conn:
-        assert scores.unscored(conn, ids[1:], "1", "1") == ids[1:]
+        assert scores.unscored(conn, ids, "1", "1") == ids[:1]
+        assert scores.transcribed(conn, ids, "1", "1") == set(ids[1:])
+    (lost,) = orphans.missing(corpus)
+    assert lost != part  # a backup has that one, with the statistics that are erased
+    assert erasure.erase_utterances(corpus, ids[1:2])["parts_rewritten"] == 1
+    (lost,) = orphans.missing(corpus)
+    with corpus.read() as conn:
+        assert scores.scored_in(conn, lost) == (("1", "1"), ids[2:])
+    with corpus.operation("score/again", "score") as op:
+        assert scores.replace_part(corpus, op, lost, predictions_of(ids[2:])) == 1
+    assert scores.predictions(corpus, ids[2:], "1", "1").utterance_ids.tolist() == ids[2:]
+    assert orphans.missing(corpus) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -107,6 +108,20 @@ def test_the_page_of_a_home_without_answers_reports_that_there_are_none(world: W
     assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()
 
 
+def test_the_champion_is_found_in_a_home_below_that_of_the_user(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at = schema.model_versions.c
+    with writing(world.corpus.records) as conn:
+        uri = conn.execute(sa.select(at.model_uri).where(at.kind == "intent")).scalar_one()
+        moved = sa.update(schema.model_versions).where(at.kind == "intent")
+        conn.execute(moved.values(model_uri=os.path.relpath(uri, world.settings.home)))
+    corpus = replace(world.corpus, settings=world.corpus.settings.model_copy(update={"home": Path("~/home")}))
+    names, how, gate = world.settings.inventory, world.settings.score.transcribe, world.settings.promotion
+    assert write_report(corpus, names, how, gate, tmp_path / "report", 8).weeks == ()
+
+
 def test_the_wer_of_a_point_is_that_of_compare_also_after_later_audit_rows(tmp_path: Path):
     """The rows have unequal chances, some came after the last decision, and the reports of the models are stored."""
     corpus, settings = home_of(tmp_path), settings_at(tmp_path)
@@ -135,11 +150,13 @@ def test_the_wer_of_a_point_is_that_of_compare_also_after_later_audit_rows(tmp_p
     corpus.close()
 
 
-def test_a_model_that_is_gone_leaves_the_minutes_and_says_why(tmp_path: Path):
+def test_a_model_that_is_gone_leaves_the_minutes_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     corpus, settings = home_of(tmp_path), settings_at(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    corpus = replace(corpus, settings=corpus.settings.model_copy(update={"home": Path("~")}))
     found = cost_of_a_point(corpus, settings.score.transcribe, settings.promotion)
     assert found.wer_base is None
-    assert found.not_judged
+    assert f"model files {tmp_path / 'somewhere'} are missing" in found.not_judged
     assert found.minutes_so_far > 0
     corpus.close()
 

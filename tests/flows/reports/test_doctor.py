@@ -15,6 +15,7 @@ from corpus.storage import files
 from corpus.storage.database import writing
 from corpus.tables import erasure, snapshots
 from corpus.tables import models as store
+from corpus.tables.ingest_batches import BATCH_ROWS
 from corpus.tables.orphans import Orphan
 from corpus.vault import identity, vault
 from corpus.vault.vault_schema import keys
@@ -47,17 +48,17 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
     settings = small_settings(tmp_path / "home")
     with opened(settings) as corpus:
         arrive(corpus, 3)
-        lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(11)]
+        lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(BATCH_ROWS + 1)]
         admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), datetime.now(UTC)) for i in lost], "op")
         with writing(corpus.vault.engine) as conn:
             conn.execute(sa.update(keys).values(touched_at=datetime.now(UTC) - timedelta(days=2)))
     listed = tuple(sorted(Orphan("key", i) for i in lost))
     assert examine(settings, repair=True, dry_run=True).orphans == listed
     refused = examine(settings, repair=True)
-    assert "11 keys belong to no row, more than the 10" in refused.problems[0]
+    assert "513 keys belong to no row, more than the 10 files and 512 keys" in refused.problems[0]
     assert "keys" not in refused.repaired
     done = examine(settings, repair=True, unbounded=True)
-    assert (done.repaired["keys"], done.orphans) == (11, listed)
+    assert (done.repaired["keys"], done.orphans) == (513, listed)
     assert examine(settings, repair=False, dry_run=True).orphans == ()
 
 
@@ -69,6 +70,24 @@ def test_a_live_row_without_its_key_is_a_problem(tmp_path: Path):
             conn.execute(sa.delete(keys).where(keys.c.utterance_id == ids[1]))
     (problem,) = (each for each in examine(settings, repair=False).problems if each.startswith("keys: "))
     assert ids[1] in problem
+    assert "restore the vault" in problem
+
+
+def test_an_erasure_that_was_killed_is_no_lost_key_and_a_repair_finishes_it(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        ids = arrive(corpus, 3)
+        vault.destroy(corpus.vault, ids[1:2], "desk")
+    listed = examine(settings, repair=True, dry_run=True)
+    (problem,) = (each for each in listed.problems if each.startswith("keys: "))
+    assert "the erasure of 1 utterances was not finished" in problem
+    assert "doctor --repair" in problem
+    assert "backup" not in problem
+    assert (listed.erasures, listed.checks["keys"]) == ((ids[1],), {"utterances": 3, "half erased": 1})
+    done = examine(settings, repair=True)
+    assert (done.erasures, done.repaired["erasures"]) == ((ids[1],), 1)
+    assert done.checks["keys"] == {"utterances": 2}
+    assert not [each for each in done.problems if each.startswith("keys: ")]
 
 
 def test_deep_finds_what_sizes_do_not_show(tmp_path: Path):

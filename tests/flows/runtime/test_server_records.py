@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from flows.runtime.server_records import MARK, _start_time, orphaned_servers, stop_orphans, write_record
 from tests.flows.homes import ROOT
 
@@ -44,3 +46,11 @@ def test_a_server_of_a_living_command_stays(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'{"owner": null}', b'{"owner": 1}'])
+def test_a_record_that_can_not_be_read_is_of_a_dead_owner_and_stops_no_command(tmp_path: Path, text: bytes) -> None:
+    record = tmp_path / "server-1-5000.json"
+    record.write_bytes(text)
+    assert orphaned_servers(tmp_path) == []
+    assert (stop_orphans(tmp_path), record.exists()) == (0, False)
