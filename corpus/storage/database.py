@@ -326,7 +326,8 @@ def _make_private(engine: sa.Engine) -> None:
     """Make the file of an SQLite database that has none, as SQLite would make one that everybody may read."""
     if engine.dialect.name == "sqlite" and engine.url.database and not engine.url.query:
         with contextlib.suppress(OSError):  # connecting says what is wrong, in words
-            os.close(os.open(engine.url.database, os.O_CREAT, 0o600))
+            # never one that is there: to close it here would end the locks that SQLite has on it in this process
+            os.close(os.open(engine.url.database, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:

@@ -180,3 +180,19 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: P
         open_corpus(CorpusSettings(home=tmp_path, **urls))
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_database_that_is_prepared_twice_in_a_process_keeps_its_locks(tmp_path: Path) -> None:
+    """POSIX ends the locks of a process on a file where any descriptor of it is closed; SQLite guards only its own."""
+    url = f"sqlite:///{tmp_path / 'vault.db'}"
+    first, second = database.engine(url), database.engine(url)
+    database.prepare(first, "vault")
+    other = f"import sqlite3; sqlite3.connect({str(tmp_path / 'vault.db')!r}).execute('SELECT 1 FROM keys').fetchall()"
+    with first.connect() as conn:
+        conn.execute(sa.text("SELECT 1 FROM keys")).all()
+        database.prepare(second, "vault")
+        second.dispose()
+        subprocess.run([sys.executable, "-c", other], check=True)
+        assert (tmp_path / "vault.db-wal").exists(), "another process took itself for the last one that has it open"
+        conn.execute(sa.text("SELECT 1 FROM accounts")).all()
+    first.dispose()
