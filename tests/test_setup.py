@@ -17,16 +17,28 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "constraints.txt").write_text("")
-    (tmp_path / "constraints-label-studio.txt").write_text("")
-    (tmp_path / "pyproject.toml").write_text(
+def new_project(folder: Path) -> Path:
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "constraints.txt").write_text("")
+    (folder / "constraints-label-studio.txt").write_text("")
+    (folder / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
         '[project]\nname = "nothing"\nversion = "1"\n[tool.setuptools]\npy-modules = []\n'
     )
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return new_project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def set_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after `make setup`, to be copied."""
+    made = new_project(tmp_path_factory.mktemp("set-up"))
+    assert ".venv is ready" in make(made)
+    return made
 
 
 ALONE = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
@@ -66,8 +78,9 @@ def half_deleted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [no_pip, no_python, begun_again, emptied, half_deleted])
-def test_what_was_broken_since_it_was_ready_is_repaired(project: Path, fault: Callable[[Path], None]):
-    assert ".venv is ready" in make(project)
+def test_what_was_broken_since_it_was_ready_is_repaired(set_up: Path, tmp_path: Path, fault: Callable[[Path], None]):
+    project = tmp_path / "project"
+    shutil.copytree(set_up, project, symlinks=True)
     assert "is ready" not in make(project)
     fault(project / ".venv")
     assert ".venv is not whole, it is made anew" in make(project)
