@@ -25,7 +25,7 @@ def facts_on(base: registry.Base) -> BaseFacts:
             return facts
     for each in catalogue():
         if each.hub_id is None and each.kind == base.kind and not files_differ(registry.BASES / each.kind, base.digest):
-            return BaseFacts(source=registry.EMBEDDED, **each.model_dump(exclude={"hub_id", "note"}))
+            return BaseFacts(source=registry.EMBEDDED, **each.model_dump(exclude={"hub_id", "note", "digest"}))
     name = f"{base.kind}/{base.version}" if base.version else base.folder.name
     return BaseFacts(
         name=name,

@@ -118,7 +118,7 @@ def _likely_kind(folder: Path) -> Kind:
 
 def _facts(entry: CatalogueEntry) -> BaseFacts:
     """Return what the catalogue says about a base."""
-    known = entry.model_dump(exclude={"hub_id", "note"})
+    known = entry.model_dump(exclude={"hub_id", "note", "digest"})  # the facts of one that is in a home have its own
     return BaseFacts(source=entry.hub_id or registry.EMBEDDED, **known)
 
 

@@ -20,6 +20,24 @@ def farthest_first(embeddings, count, scores, covered):
     return rows
 
 
+def is_farthest_first(rows, embeddings, scores, covered, slack=2e-6):
+    """Return whether each row is as far from all centres before it as any other, but for the rounding of float32."""
+    points = embeddings.astype(np.float64)
+    nearest = np.full(len(points), np.inf)
+    for centre in covered:
+        nearest = np.minimum(nearest, ((points - np.asarray(centre, np.float64)) ** 2).sum(axis=1))
+    for made, row in enumerate(rows):
+        left = np.delete(np.arange(len(points)), rows[:made])
+        if not made and not len(covered):
+            farthest = row == left[np.argmax(scores)]
+        else:
+            farthest = row in left and nearest[row] >= nearest[left].max() - slack
+        if not farthest:
+            return False
+        nearest = np.minimum(nearest, ((points - points[row]) ** 2).sum(axis=1))
+    return True
+
+
 def race(points, first, count, rng):
     """D² sampling with the same random numbers: all distances and rates are computed at every pick."""
     rates = ((points - points[first]) ** 2).sum(axis=1)

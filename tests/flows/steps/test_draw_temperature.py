@@ -132,8 +132,8 @@ def test_a_version_without_one_has_that_of_its_base_until_one_is_found(
     monkeypatch.setattr(search, "FEWEST_CLIPS", 100_000)
     with opened(settings) as corpus:
         base = registry.champion(corpus, "asr")
-        of_others = ModelVersion("asr", "3", base.run_id, "", "f" * 64, "1", base.model_uri)
-        learned = replace(of_others, version="2", snapshot_id="snapshot", base=base.base)
+        learned = ModelVersion("asr", "2", base.run_id, "snapshot", base.base, "1", base.model_uri)
+        of_others = replace(learned, version="3", base="f" * 64)
         monkeypatch.setattr(step, "_rows", lambda *_: [])
         assert score_settings(corpus, settings, learned).transcribe.temperature == value
         assert score_settings(corpus, settings, of_others).transcribe.temperature == UNCALIBRATED

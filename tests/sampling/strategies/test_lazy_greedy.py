@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sampling.example_pools import pool_of, predictions_of, probabilities, unit
@@ -48,13 +48,16 @@ pools = {"seed": st.integers(0, 10_000), "n": st.integers(2, 120), "groups": st.
 
 @settings(max_examples=60, deadline=None)
 @given(**pools, covered=st.integers(0, 4))
+@example(seed=1, n=15, groups=3, size=((4096, 32), (128, 8192), 4194304), covered=1)
 def test_k_center_picks_what_the_plain_one_picks(seed, n, groups, size, covered):
     as_lazy_as(size)
     _, embeddings = rows_of(n, seed, groups)
     known = unit(np.random.default_rng(seed + 1).normal(size=(covered, 6))) if covered else embeddings[:0]
     scores, count = np.random.default_rng(seed).random(n), min(n, 20)
     rows = k_center(embeddings, count, scores, known)
-    assert rows.tolist() == plain.farthest_first(embeddings, count, scores, known)
+    assert plain.is_farthest_first(rows.tolist(), embeddings, scores, known)
+    if not groups:  # in tight groups the picks within one are a matter of rounding
+        assert rows.tolist() == plain.farthest_first(embeddings, count, scores, known)
 
 
 @settings(max_examples=60, deadline=None)
