@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_a_version_of_before_there_was_anything_to_serve_it_goes_on(tracking, op
     tags = {OPERATION_TAG: operation, registry.DIGEST_TAG: digest}
     version = tracking.client.create_model_version(name, source, run_id=run_id, tags=tags)
     found = registry.find_registered(tracking, "intent", operation)
-    assert found.model_uri == source.removeprefix("file://")
+    assert found.model_uri == unquote(source.removeprefix("file://"))
     assert version_files.local_folder(found.model_uri, found.digest) == Path(found.model_uri)
     assert registry.changed_files(version) == []
     assert registry.register(tracking, "intent", folder, run_id, operation) == (found.version, found.model_uri)
@@ -98,6 +99,7 @@ def test_a_folder_without_a_model_is_refused(tracking, operation, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from urllib.parse import unquote
 from training.tracking import registry, runs, store, version_files
 from training.tracking.facts import RunFacts
 
@@ -108,7 +110,7 @@ run_id = runs.start_run(tracking, facts)
 runs.log_metrics(tracking, run_id, {"wer": 0.2})
 folder = Path(sys.argv[3])
 half = registry._store_files(tracking, "asr", folder, run_id, version_files.folder_digest(folder))
-(Path(half.removeprefix("file://")) / "model" / "model.safetensors").write_bytes(b"wei")
+(Path(unquote(half.removeprefix("file://"))) / "model" / "model.safetensors").write_bytes(b"wei")
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
