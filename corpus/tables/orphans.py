@@ -23,15 +23,11 @@ SAFE_AGE: Final = timedelta(hours=24)
 """Age after which no running step can still commit a row for a file or key."""
 
 FEW: Final = 10
-"""Number of files that a sweep deletes however few rows there are; what a killed run leaves behind is less."""
-
-FEW_KEYS: Final = ingest_batches.BATCH_ROWS
-"""Number of keys that a sweep deletes however few rows there are: the keys of a batch are stored before its rows, so
-that an ingest that is killed in between leaves as many."""
+"""Number of files, and of keys, that a sweep deletes however few rows there are. An ingest that is killed may leave the
+keys of a whole batch, but so do records of an older day, whose rows can be restored: more is asked for."""
 
 SHARE: Final = 0.01
 """Number of files, and of keys, that a sweep deletes, as a share of the rows of utterances, where that is more."""
-
 
 _NAMES: Final = {"pack": "packs", "part": "parts", "unfinished": "unfinished files", "key": "keys"}
 
@@ -99,8 +95,8 @@ def sweep(
 
     Raises:
         Refused: rows are missing of which ingests reported, so that a key or file without a row may be theirs; or there
-            are more files or keys than a killed run leaves, as beside records from an older backup. Nothing was
-            deleted.
+            are more files or keys than are deleted without a question, as beside records from an older backup. Nothing
+            was deleted.
     """
     before = datetime.now(UTC) - older_than
     found = orphans(corpus, older_than)
@@ -129,17 +125,15 @@ def _refuse_with_rows_missing(corpus: Corpus, found: int) -> None:
 
 def _refuse_too_many(corpus: Corpus, found: Sequence[Orphan]) -> None:
     with corpus.read() as conn:
-        share = int(SHARE * utterances.counts(conn)["accepted"])
-    most_files, most_keys = max(FEW, share), max(FEW_KEYS, share)
+        most = max(FEW, int(SHARE * utterances.counts(conn)["accepted"]))
     kinds = Counter(orphan.kind for orphan in found)
-    if kinds["key"] <= most_keys and len(found) - kinds["key"] <= most_files:
+    if kinds["key"] <= most and len(found) - kinds["key"] <= most:
         return
     many = " and ".join(f"{count} {_NAMES[kind]}" for kind, count in sorted(kinds.items()) if count)
     raise Refused(
-        f"{many} belong to no row, more than the {most_files} files and {most_keys} keys that are deleted without a"
-        " question, and nothing was deleted:"
-        " the records may be older than the rest; see the list of earmark doctor --dry-run, then restore the records,"
-        " or run earmark doctor --repair --yes"
+        f"{many} belong to no row, more than the {most} of a kind that are deleted without a question, and nothing was"
+        " deleted: the records may be older than the rest, or an ingest was killed; see the list of earmark doctor"
+        " --dry-run, then restore the records or ingest that manifest again, or run earmark doctor --repair --yes"
     )
 
 

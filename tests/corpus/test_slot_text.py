@@ -178,6 +178,7 @@ def test_a_part_of_a_word_means_the_word(text: str, part: str, whole: str) -> No
 
 
 @given(texts, st.data())
+@settings(deadline=None)
 def test_whole_words_hold_what_was_given_and_stay_as_they_are(text: str, data: st.DataObject) -> None:
     normal = normalise(text)
     inside = [k for k, char in enumerate(normal) if char != " "]
@@ -186,4 +187,6 @@ def test_whole_words_hold_what_was_given_and_stay_as_they_are(text: str, data: s
     assert found[0] <= start
     assert found[1] > last
     assert whole_words(normal, *found) == found
-    assert find_value(normal[slice(*found)], normal) if normal.count(normal[slice(*found)]) == 1 else True
+    value = normal[slice(*found)]
+    if sum(normal.startswith(value, k) for k in range(len(normal))) == 1:  # `count` passes over those that overlap
+        assert find_value(value, normal) == found

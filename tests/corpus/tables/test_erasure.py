@@ -331,14 +331,17 @@ def test_an_erasure_that_was_killed_after_the_keys_is_finished_and_no_lost_key(c
         assert state_reasons(conn, "erased") == {"unfinished erasure": 1}
 
 
-def test_the_keys_of_a_batch_whose_ingest_was_killed_are_swept_without_a_question(corpus: Corpus) -> None:
-    arrive(corpus, 2)
-    lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(ingest_batches.BATCH_ROWS + 1)]
-    admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), NOON) for i in lost[1:]], "op")
-    assert orphans.sweep(corpus, NO_AGE) == {"files": 0, "keys": ingest_batches.BATCH_ROWS}
+@pytest.mark.parametrize(("rows", "bound"), [(2, orphans.FEW), (1200, 12)])
+def test_keys_of_no_row_are_swept_up_to_the_bound_and_none_beyond_it(corpus: Corpus, rows: int, bound: int) -> None:
+    arrive(corpus, rows)
+    lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(bound + 1)]
     admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), NOON) for i in lost], "op")
-    with pytest.raises(Refused, match=r"513 keys belong to no row, more than the 10 files and 512 keys"):
+    with pytest.raises(Refused, match=f"{bound + 1} keys belong to no row, more than the {bound} of a kind"):
         orphans.sweep(corpus, NO_AGE)
+    assert set(lost) <= vault.ids_with_key(corpus.vault)
+    with writing(corpus.vault.engine) as conn:
+        conn.execute(sa.delete(vault_schema.keys).where(vault_schema.keys.c.utterance_id == lost[0]))
+    assert orphans.sweep(corpus, NO_AGE) == {"files": 0, "keys": bound}
 
 
 def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) -> None:

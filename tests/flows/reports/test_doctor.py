@@ -15,7 +15,6 @@ from corpus.storage import files
 from corpus.storage.database import writing
 from corpus.tables import erasure, snapshots
 from corpus.tables import models as store
-from corpus.tables.ingest_batches import BATCH_ROWS
 from corpus.tables.orphans import Orphan
 from corpus.vault import identity, vault
 from corpus.vault.vault_schema import keys
@@ -48,17 +47,17 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
     settings = small_settings(tmp_path / "home")
     with opened(settings) as corpus:
         arrive(corpus, 3)
-        lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(BATCH_ROWS + 1)]
+        lost = [identity.utterance_id(corpus.vault, f"lost-{number}") for number in range(11)]
         admit(corpus.vault, [vault.Arrival(i, "ada", frozenset(), datetime.now(UTC)) for i in lost], "op")
         with writing(corpus.vault.engine) as conn:
             conn.execute(sa.update(keys).values(touched_at=datetime.now(UTC) - timedelta(days=2)))
     listed = tuple(sorted(Orphan("key", i) for i in lost))
     assert examine(settings, repair=True, dry_run=True).orphans == listed
     refused = examine(settings, repair=True)
-    assert "513 keys belong to no row, more than the 10 files and 512 keys" in refused.problems[0]
+    assert "11 keys belong to no row, more than the 10 of a kind" in refused.problems[0]
     assert "keys" not in refused.repaired
     done = examine(settings, repair=True, unbounded=True)
-    assert (done.repaired["keys"], done.orphans) == (513, listed)
+    assert (done.repaired["keys"], done.orphans) == (11, listed)
     assert examine(settings, repair=False, dry_run=True).orphans == ()
 
 
