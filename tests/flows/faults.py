@@ -1,10 +1,11 @@
 """Nights that are disturbed as a user's machine disturbs them; each must end as the night that nobody disturbed.
 
 `python -m tests.flows.faults --results FILE [--minutes 20] [--fault NAME ...]` prepares a home once, runs its next
-night undisturbed, and then takes one fault after another, at a moment that a seed draws. Afterwards the night is run
-again on the same home, and what the home holds is compared with the undisturbed one: rows, content, models, MLflow's
-versions. The doctor must find nothing and both audit chains must hold. One line of JSON a trial is appended to FILE,
-and seeds that are there already are not taken again, so that trials add up over calls and machines.
+night undisturbed, and then takes one fault after another, at moments that a seed draws: a night that was killed is
+started again and killed again, some times. Then the night is run to its end on the same home, and what the home holds
+is compared with the undisturbed one: rows, content, models, MLflow's versions. The doctor must find nothing and both
+audit chains must hold. One line of JSON a trial is appended to FILE, and seeds that are there already are not taken
+again, so that trials add up over calls and machines.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,17 +54,29 @@ class World:
 
 @dataclass(frozen=True)
 class Trial:
-    """One fault and how it ended: `same`, what differs, or why nothing was disturbed."""
+    """One fault and how it ended: `same`, or what differs.
+
+    Attributes:
+        fault: which one.
+        seed: that drew its moments.
+        at: each moment at which it came, as a share of an undisturbed night since the command was started; a command
+            that had ended by then was not disturbed, and has none.
+        ended: `same`, or what differs.
+        day: when it was tried (UTC).
+    """
 
     fault: str
     seed: int
-    at: float
+    at: list[float]
     ended: str
     day: str
 
 
-Disturbed = tuple[float, list[str], dict[str, str]]
-"""When the fault came [s], and the overrides and the environment of the run after it."""
+Disturbed = tuple[list[float], list[str], dict[str, str]]
+"""When the fault came [s], each time, and the overrides and the environment of the run after it."""
+
+TIMES = 4
+"""How often a night is started and killed before it is run to its end."""
 
 
 def started(command: list[str], home: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
@@ -95,42 +108,53 @@ def hang_up(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGHUP)
 
 
-def stopped_at(process: subprocess.Popen[str], seconds: float, stop: Callable[[subprocess.Popen[str]], None]) -> None:
-    """Stop a process after so many seconds, unless it has ended."""
+def stopped_at(process: subprocess.Popen[str], seconds: float, stop: Callable[[subprocess.Popen[str]], None]) -> bool:
+    """Stop a process after so many seconds, unless it has ended; return whether it was stopped."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-        return
+        return False
     stop(process)
     process.wait(120)
+    return True
+
+
+def stopped_nights(
+    world: World, home: Path, dice: random.Random, stops: Sequence[Callable[[subprocess.Popen[str]], None]], *rest: str
+) -> list[float]:
+    """Start the night and stop it, again and again, until it ends before its moment; return the moments [s]."""
+    moments: list[float] = []
+    for _ in range(TIMES):
+        at = dice.uniform(0.02, 1.0) * world.seconds
+        if not stopped_at(started(["nightly", "--night", world.night], home, *rest), at, dice.choice(stops)):
+            break
+        moments.append(at)
+    return moments
 
 
 def kill_nightly(world: World, home: Path, dice: random.Random) -> Disturbed:
     """Kill the command alone, as the system does when memory runs out, or with all that it started."""
-    at = dice.uniform(0.02, 1.0) * world.seconds
-    stop = dice.choice([subprocess.Popen.kill, kill_tree])
-    stopped_at(started(["nightly", "--night", world.night], home), at, stop)
-    return at, [], {}
+    return stopped_nights(world, home, dice, [subprocess.Popen.kill, kill_tree]), [], {}
 
 
 def hang_up_nightly(world: World, home: Path, dice: random.Random) -> Disturbed:
     """Close the terminal in which a night runs."""
-    at = dice.uniform(0.02, 1.0) * world.seconds
-    stopped_at(started(["nightly", "--night", world.night], home), at, hang_up)
-    return at, [], {}
+    return stopped_nights(world, home, dice, [hang_up]), [], {}
 
 
 def kill_serve(world: World, home: Path, dice: random.Random) -> Disturbed:
     """Kill `earmark serve` and the night that it runs."""
-    at = dice.uniform(0.05, 1.2) * world.seconds
-    process = started(["serve"], home)
-    try:
-        _start_served(home, world.night, 300)
-        stopped_at(process, at, kill_tree)
-    finally:
-        if process.poll() is None:
-            kill_tree(process)
-            process.wait(60)
-    return at, [], {}
+    moments = []
+    for _ in range(TIMES):
+        at = dice.uniform(0.05, 0.9) * world.seconds
+        process = started(["serve"], home)
+        try:
+            _start_served(home, world.night, 300)
+            moments += [at] if stopped_at(process, at, kill_tree) else []
+        finally:
+            if process.poll() is None:
+                kill_tree(process)
+                process.wait(60)
+    return moments, [], {}
 
 
 def merge_beside_serve(world: World, home: Path, dice: random.Random) -> Disturbed:
@@ -145,7 +169,7 @@ def merge_beside_serve(world: World, home: Path, dice: random.Random) -> Disturb
     finally:
         kill_tree(process)
         process.wait(60)
-    return world.seconds, [], {}
+    return [], [], {}
 
 
 def eight_merges(world: World, home: Path, dice: random.Random) -> Disturbed:
@@ -163,7 +187,7 @@ def eight_merges(world: World, home: Path, dice: random.Random) -> Disturbed:
                 del open_[file]
             else:
                 open_[file] = started(["merge", str(file)], home)
-    return 0.0, [], {}
+    return [], [], {}
 
 
 def clock_back_a_day(world: World, home: Path, dice: random.Random) -> Disturbed:
@@ -176,7 +200,7 @@ def clock_over_a_change(world: World, home: Path, dice: random.Random) -> Distur
     """Kill a night, and run it again while Berlin's clocks change, in spring or in autumn of the year after next."""
     at, overrides, _ = kill_nightly(world, home, dice)
     change = dice.choice(["2028-03-26 00:59:50", "2028-10-29 00:59:50"])
-    return at, [*overrides], {**_faked(f"@{change}"), "TZ": "UTC"}
+    return at, overrides, {**_faked(f"@{change}"), "TZ": "UTC"}
 
 
 def full_mlflow_store(world: World, home: Path, dice: random.Random) -> Disturbed:
@@ -197,7 +221,7 @@ def full_mlflow_store(world: World, home: Path, dice: random.Random) -> Disturbe
         subprocess.run(["umount", str(held)], check=True)
     held.rmdir()
     aside.rename(held)
-    return float(room), [], {}
+    return [], [], {}
 
 
 FAULTS: dict[str, Callable[[World, Path, random.Random], Disturbed]] = {
@@ -243,16 +267,28 @@ def on_servers(fault: str, world: World, home: Path, dice: random.Random) -> Ite
         stack.enter_context(s3.reached(stack.enter_context(s3.started())))
         settings = stack.enter_context(server.corpus())
         overrides = move_home(home, {**settings, "content_url": s3.new_bucket()})
+        if fault == "kill the database server":
+            moments = server_downs(server, world, home, dice, overrides)
+        else:
+            moments = stopped_nights(world, home, dice, [subprocess.Popen.kill, kill_tree], *overrides)
+        yield moments, overrides, {}
+
+
+def server_downs(
+    server: postgres.Server, world: World, home: Path, dice: random.Random, overrides: list[str]
+) -> list[float]:
+    """Start the night and kill the database server under it, again and again; return the moments [s]."""
+    moments: list[float] = []
+    for _ in range(TIMES):
         at = dice.uniform(0.02, 1.0) * world.seconds
         process = started(["nightly", "--night", world.night], home, *overrides)
-        if fault == "kill the database server":
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(at)
-            with server.down():
-                process.wait(900)
-        else:
-            stopped_at(process, at, dice.choice([subprocess.Popen.kill, kill_tree]))
-        yield at, overrides, {}
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(at)
+            break
+        with server.down():
+            process.wait(900)
+        moments.append(at)
+    return moments
 
 
 def prepared(root: Path) -> World:
@@ -273,8 +309,8 @@ def plain(settings: Any) -> dict[str, Any]:
     return dict(json.loads(json.dumps(state(settings))))
 
 
-def ended(world: World, fault: str, home: Path, dice: random.Random) -> tuple[float, str]:
-    """Return when the fault came [s], and how the home is after the night was run again."""
+def ended(world: World, fault: str, home: Path, dice: random.Random) -> tuple[list[float], str]:
+    """Return when the fault came [s], each time, and how the home is after the night was run again."""
     with contextlib.ExitStack() as stack:
         try:
             if fault in ON_SERVERS:
@@ -283,7 +319,7 @@ def ended(world: World, fault: str, home: Path, dice: random.Random) -> tuple[fl
                 at, overrides, environment = FAULTS[fault](world, home, dice)
             return at, outcome(world, home, overrides, environment)
         except subprocess.TimeoutExpired as error:
-            return 0.0, f"{error.cmd[3]} did not end in {error.timeout:.0f} s"
+            return [], f"{error.cmd[3]} did not end in {error.timeout:.0f} s"
 
 
 def outcome(world: World, home: Path, overrides: list[str], environment: dict[str, str]) -> str:
@@ -308,7 +344,9 @@ def tried(world: World, fault: str, seed: int, root: Path) -> Trial:
     """Return one trial on a copy of the prepared home."""
     home = copy_of(world.home, root / "home")
     at, how = ended(world, fault, home, random.Random(f"{fault} {seed}"))
-    return Trial(fault, seed, round(at / world.seconds, 3), how, datetime.now(UTC).date().isoformat())
+    return Trial(
+        fault, seed, [round(moment / world.seconds, 3) for moment in at], how, datetime.now(UTC).date().isoformat()
+    )
 
 
 def turns(faults: list[str]) -> Iterator[str]:
@@ -323,10 +361,11 @@ def turns(faults: list[str]) -> Iterator[str]:
 def table(results: Path) -> str:
     """Return how often each fault was tried, and how often all was the same in the end."""
     trials = [Trial(**json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
-    lines = [f"{'fault':<28}{'trials':>8}{'same':>8}"]
+    lines = [f"{'fault':<28}{'trials':>8}{'moments':>9}{'same':>8}"]
     for fault in [*FAULTS, *ON_SERVERS]:
         of = [trial for trial in trials if trial.fault == fault]
-        lines.append(f"{fault:<28}{len(of):>8}{sum(trial.ended == 'same' for trial in of):>8}")
+        moments, same = sum(len(trial.at) for trial in of), sum(trial.ended == "same" for trial in of)
+        lines.append(f"{fault:<28}{len(of):>8}{moments:>9}{same:>8}")
     return "\n".join(lines)
 
 
@@ -353,7 +392,7 @@ def main() -> None:
             seeds[fault] += 1
             trial = tried(world, fault, seed, Path(folder) / f"{fault} {seed}".replace(" ", "-"))
             failed += trial.ended != "same"
-            print(f"{fault}, seed {seed}, at {trial.at:.2f} of a night: {trial.ended}", flush=True)
+            print(f"{fault}, seed {seed}, at {trial.at} of a night: {trial.ended}", flush=True)
             with chosen.results.open("a") as file:
                 file.write(json.dumps(asdict(trial)) + "\n")
             if trial.ended == "same":
