@@ -162,6 +162,24 @@ def test_a_clip_that_moves_to_another_pack_meanwhile_is_found_there(
         np.testing.assert_array_equal(content.audio, samples_of(number))
 
 
+def test_a_clip_that_is_where_its_row_says_is_looked_for_once(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = arrive(corpus, 3)
+    places: list[Any] = []
+    read_all = door.packs.read_all
+    monkeypatch.setattr(door.packs, "read_all", lambda *given: places.append(given) or read_all(*given))
+    assert len(list(door.open(corpus, ids, "score"))) == 3
+    assert [sorted(i for i, _ in wanted) for _, _, wanted in places] == [sorted(ids)]
+
+
+def test_a_clip_whose_pack_is_lost_is_named_as_damaged(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    with corpus.read() as conn:
+        pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()
+    files.remove(corpus.fs, corpus.root, pack)
+    with pytest.raises(Damaged, match=f"{ids[0]}: its pack {pack} is missing; restore it from a backup"):
+        list(door.open(corpus, ids, "score"))
+
+
 def test_texts_come_through_the_door_too(corpus: Corpus) -> None:
     ids = arrive(corpus, 2)
     score(corpus, ids, "score/0", versions=("1", "1"))

@@ -69,6 +69,12 @@ def test_every_stratum_gets_its_share_up_to_rounding():
         assert (np.abs(np.bincount(strata_of(risk)[rows], minlength=STRATA) - expected) < 1).all()
 
 
+def test_a_stratum_without_rows_has_no_rate():
+    risk = np.repeat([0.0, 4.0], [9, 1])  # quantiles leave the strata between these two empty
+    strata = np.repeat([0, 1], [9, 1])  # and those above them
+    assert rates(risk, strata) == pytest.approx(np.repeat([1 / TILT, TILT], [9, 1]))
+
+
 def test_risky_strata_are_drawn_more_often_but_sure_ones_too():
     risk = np.sort(np.random.default_rng(0).exponential(size=200) ** 3)
     found = rates(risk, strata_of(risk))

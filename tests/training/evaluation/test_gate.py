@@ -114,10 +114,12 @@ def test_too_few_rows_or_speakers_are_indicative_however_clear_the_gain():
     rng = np.random.default_rng(4)
     few_rows = decide(*asr_pair(rng, speakers=30, rows=3, before=0.5, after=0.02), look=1)
     few_speakers = decide(*asr_pair(rng, speakers=23, rows=20, before=0.5, after=0.02), look=1)
+    just_enough = decide(*asr_pair(rng, speakers=24, rows=20, before=0.5, after=0.02), 1, LOOSE)
     assert (few_rows.decision, few_speakers.decision) == ("indicative", "indicative")
     assert "90 audit rows, 100 are needed" in few_rows.reasons[0]
     assert "23 speakers, 24 are needed" in few_speakers.reasons[0]
     assert few_rows.difference.high < 0
+    assert just_enough.decision == "promote"
 
 
 def test_what_is_missing_is_named_after_the_rows_that_judge():
@@ -140,7 +142,8 @@ def test_a_gain_that_is_paid_for_by_one_slice_is_refused():
     decision = decide(old, new, 1, LOOSE, slices)
     assert decision.difference.high < 0
     assert decision.decision == "refuse"
-    assert any(reason.startswith("slice device_type=far field is worse by ") for reason in decision.reasons)
+    (reason,) = (each for each in decision.reasons if each.startswith("slice device_type=far field is worse by "))
+    assert reason.endswith(f" points, margin {100 * LOOSE.slice_margin:.1f}")
     assert {row.value: row.verdict for row in decision.slices} == {"far field": "harmed", "near": "not worse"}
     assert decide(old, new, 1, LOOSE).decision == "promote"
 
@@ -290,6 +293,7 @@ def test_a_decision_is_json_and_a_text_for_people():
     assert plain["decision"] == "promote"
     assert plain["difference"]["value"] == decision.difference.value
     assert plain["slices"][0]["verdict"] == "not worse"
+    assert plain["reasons"] == list(decision.reasons)
     text = decision_text(decision)
     assert text.startswith("asr 2 against champion 1: PROMOTE")
     assert decision.reasons == ("the whole 99.17 % interval of the difference is on the better side",)
