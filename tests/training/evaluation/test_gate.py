@@ -10,7 +10,7 @@ from corpus.errors import RecordError
 from corpus.records.evaluation import EvaluationReport
 from training.evaluation.gate import PromotionSettings, alpha_at, decide, most_negative_flips
 from training.evaluation.gate_text import decision_text
-from training.evaluation.intervals import IntervalSettings
+from training.evaluation.intervals import IntervalSettings, report_interval
 
 
 def report(kind, version, speakers, *, errors=None, words=None, correct=None, eval_set_id="e" * 64):
@@ -248,6 +248,7 @@ def intent_pair(right_before, right_after):
 def test_intents_that_gain_on_the_whole_but_flip_too_many_are_refused():
     pair = intent_pair([0, 1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7, 8])  # of each ten, one worse and two better
     assert decide(*pair, 1).flip_cap == pytest.approx(0.1)
+    assert decide(*pair, 1).measure == "intent_error"
     strict = PromotionSettings(negative_flips_per_positive=0.4)
     decision = decide(*pair, 1, strict)
     assert (decision.negative_flips, decision.positive_flips) == (40, 80)
@@ -294,6 +295,11 @@ def test_a_decision_is_json_and_a_text_for_people():
     assert plain["difference"]["value"] == decision.difference.value
     assert plain["slices"][0]["verdict"] == "not worse"
     assert plain["reasons"] == list(decision.reasons)
+    assert plain["measure"] == "wer"
+    at_its_level = LOOSE.interval.model_copy(update={"alpha": decision.alpha_used})
+    assert decision.champion == report_interval(old, at_its_level)
+    assert decision.challenger == report_interval(new, at_its_level)
+    assert decision.champion.high > report_interval(old, LOOSE.interval).high
     text = decision_text(decision)
     assert text.startswith("asr 2 against champion 1: PROMOTE")
     assert decision.reasons == ("the whole 99.17 % interval of the difference is on the better side",)

@@ -230,3 +230,25 @@ def test_reports_on_other_texts_of_the_same_length_are_not_paired():
     require_paired(marked, replace(first, marks=np.array(["a", "b"])))
     with pytest.raises(RecordError, match="u00001"):
         require_paired(marked, replace(first, marks=np.array(["a", "c"])))
+    with pytest.raises(RecordError, match="u00000"):  # the marks take nothing away from what differed before
+        require_paired(marked, replace(first, marks=np.array(["a", "b"]), words=np.array([3, 2])))
+
+
+def test_no_word_at_all_is_a_rate_of_zero_of_which_nothing_is_known():
+    found = ratio_interval(speaker_sums([0, 0, 0], [0, 0, 0], np.array(["a", "b", "c"])))
+    assert (found.value, found.low, found.high) == (0.0, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("speakers", [2, 3])
+def test_bounds_of_intent_errors_of_few_speakers_are_possible(speakers: int):
+    """A t interval of so few goes beyond 0 and 1."""
+    names = [str(speaker) for speaker in range(speakers)]
+    first = np.arange(speakers) == 0
+    right, mixed = (
+        replace(asr_report([0] * speakers, [1] * speakers, names), kind="intent", correct=correct)
+        for correct in (np.ones(speakers, bool), first)
+    )
+    assert report_interval(mixed).low >= 0.0
+    assert report_interval(mixed).high == 1.0
+    assert paired_difference(mixed, right).low == -1.0
+    assert paired_difference(right, mixed).high == 1.0
