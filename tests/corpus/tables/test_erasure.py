@@ -18,6 +18,7 @@ from corpus.storage import audit_chain, durable_write, files, work_folder
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import (
+    datasets,
     erasure,
     ingest_batches,
     labels,
@@ -342,6 +343,17 @@ def test_keys_of_no_row_are_swept_up_to_the_bound_and_none_beyond_it(corpus: Cor
     with writing(corpus.vault.engine) as conn:
         conn.execute(sa.delete(vault_schema.keys).where(vault_schema.keys.c.utterance_id == lost[0]))
     assert orphans.sweep(corpus, NO_AGE) == {"files": 0, "keys": bound}
+
+
+def test_an_erasure_names_the_folders_of_datasets_that_hold_one(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    with writing(corpus.records) as conn:
+        for name, held in (("one", ids[:2]), ("other", ids[2:])):
+            datasets.put(conn, datasets.Dataset(name, f"/out/{name}", "jsonl", True, NOON, None, len(held)), held)
+    assert erasure.erase_utterances(corpus, ids[1:2])["datasets"] == ["/out/one"]
+    assert erasure.erase_utterances(corpus, ids[1:2], reason="again")["datasets"] == []
+    with corpus.read() as conn:
+        assert {each.place: each.rows for each in datasets.all_datasets(conn)} == {"/out/one": 1, "/out/other": 1}
 
 
 def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) -> None:
