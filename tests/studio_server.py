@@ -25,12 +25,14 @@ class Studio:
         tasks: by number, with their annotations.
         refuses_drafts: whether it refuses tasks with predictions.
         title: of its project.
+        users: logins by number.
     """
 
     url: str = ""
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     refuses_drafts: bool = False
     title: str = TITLE
+    users: dict[int, str] = field(default_factory=lambda: {1: "ann", 2: "bob"})
 
     def put(self, *tasks: dict[str, Any]) -> None:
         for task in tasks:
@@ -47,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answers: dict[str, Any] = {
             "/api/projects": {"results": [{"id": 1, "title": self.studio.title}]},
-            "/api/users": [{"id": 1, "email": "ann"}, {"id": 2, "email": "bob"}],
+            "/api/users": [{"id": number, "email": login} for number, login in self.studio.users.items()],
             "/api/tasks": {"tasks": list(self.studio.tasks.values()), "total": len(self.studio.tasks)},
         }
         self._answer(200, answers[self.path.partition("?")[0]])

@@ -7,7 +7,7 @@ So after a killed run, or when the server was down, the next call does what is m
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
@@ -38,6 +38,7 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.base import Ask, digest
 from corpus.storage import operation_ids
+from corpus.storage.operations import committed
 from corpus.tables import annotations as annotations_table
 from corpus.tables import rounds
 from flows.models.inventory import NamesInUse, inventory_of
@@ -93,7 +94,8 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
 
     The revision of an answer is the time of its last change: the same annotation twice changes nothing, and an edit is
     a new revision. An annotation that was merged and then deleted on the server is retracted. A skipped task has no
-    answer, and stays for others. An answer that can't be read is refused alone, and its task is asked again.
+    answer, and stays for others. An answer that can't be read is refused alone, and its task is asked again. One whose
+    task can't be, such as a faulty edit of a merged answer, is refused once, and again when it has changed.
     """
     titles = project_titles(studio.title, people)
     with session(studio) as client:
@@ -110,11 +112,13 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
                 faulty.append(_Faulty(row, answer, _refused(row, answer, authors, error)))
     annotations += _retractions(corpus, rows, annotations)
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
-    refused = [each.refused for each in faulty]
+    known = _reported(corpus, faulty)
+    refused = [each.refused for each in faulty if each.state not in known]
     refused_keys = sorted([str(each.line), each.reason, each.detail, each.annotator_id] for each in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people)
     again = _to_ask_again(corpus, faulty, annotations)
+    _note_reported(corpus, {each.state for each in faulty if each not in again} - known)
     with session(studio) as client:
         projects = client.projects()
         for each in again:
@@ -129,6 +133,24 @@ class _Faulty:
     row: ServerTask
     answer: StudioAnnotation
     refused: RefusedRow
+
+    @property
+    def state(self) -> str:
+        """Return a digest of which answer it is, when it was changed and why it was refused; nothing of its content."""
+        fault = [self.refused.reason, self.refused.field, self.refused.detail]
+        return digest([self.row.number, *(repr(self.answer.get(name)) for name in ("id", "updated_at")), fault])
+
+
+def _reported(corpus: Corpus, faulty: Sequence[_Faulty]) -> set[str]:
+    """Return the states of answers that an earlier pull has reported, and that stay on the server."""
+    with corpus.read() as conn:
+        return {state for state in {f.state for f in faulty} if committed(conn, operation_ids.report_fault(state))}
+
+
+def _note_reported(corpus: Corpus, states: Collection[str]) -> None:
+    for state in sorted(states):
+        with corpus.operation(operation_ids.report_fault(state), "merge") as op:
+            op.result = op.result or {"reported": 1}
 
 
 def _refused(row: ServerTask, answer: StudioAnnotation, authors: Authors, error: RowError) -> RefusedRow:
