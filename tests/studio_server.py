@@ -15,6 +15,9 @@ from typing import Any
 
 TITLE = "answers"
 
+SHOWN = ("audio", "asr_text")
+"""Data of a task that the real server wants as text, as its pages show it."""
+
 
 @dataclass
 class Studio:
@@ -58,6 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
         tasks = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.studio.refuses_drafts and any("predictions" in task for task in tasks):
             self._answer(400, {"detail": "no such label"})
+            return
+        if not all(isinstance(task["data"].get(name), str) for task in tasks for name in SHOWN):
+            self._answer(400, {"detail": "no text"})
             return
         self.studio.put(*tasks)
         self._answer(201, {"task_count": len(tasks)})

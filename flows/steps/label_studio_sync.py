@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
@@ -118,12 +119,11 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people)
     again = _to_ask_again(corpus, faulty, annotations)
-    _note_reported(corpus, {each.state for each in faulty if each not in again} - known)
     with session(studio) as client:
         projects = client.projects()
-        for each in again:
-            _send_back(client, projects[titles[each.row.holder]], each)
-    return PullReport(report, sum(len(row.annotations) - len(row.live) for row in rows), len(again))
+        asked = [each for each in again if _send_back(client, projects[titles[each.row.holder]], each)]
+    _note_reported(corpus, {each.state for each in faulty if each not in asked} - known)
+    return PullReport(report, sum(len(row.annotations) - len(row.live) for row in rows), len(asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,22 +201,31 @@ def _retractions(corpus: Corpus, rows: list[ServerTask], annotations: list[Annot
     ]
 
 
-def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> None:
-    """Replace the task on the server by a new one with the refused answer as draft and the fault as heading."""
+def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> bool:
+    """Replace the task on the server by a new one with the refused answer as draft and the fault as heading.
+
+    Returns:
+        Whether it was; a task that the server refuses, such as one whose clip a person removed there, stays as it is.
+    """
     reason, row = faulty.refused.reason, faulty.row
     results = [dict(each) for each in results_of(faulty.answer)]
     data: StudioData = {**row.data, "heading": HEADINGS.get(reason, OTHER_HEADING)}
+    data["asr_text"] = text if isinstance(text := data.get("asr_text"), str) else ""  # the server wants a text
     if reason == "lost_slot":  # the annotator marks the slots again, on the corrected transcript
         data["asr_text"] = " ".join(text_of(each, "text") for each in results if each.get("from_name") == "transcript")
         results = [each for each in results if each.get("from_name") != "slots"]
-    words = str(data.get("asr_text") or "")
+    words = data["asr_text"]
     shown = [each for each in results if _can_be_shown(each, words)]
     predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": shown}]
-    try:
-        client.send_tasks(project, [{"data": data, "predictions": predictions}])
-    except Refused:  # the server reads drafts, too: without one the task can be asked again
-        client.send_tasks(project, [{"data": data}])
+    forms: tuple[StudioTask, ...] = ({"data": data, "predictions": predictions}, {"data": data})
+    for task in forms:  # the server reads drafts, too: without one the task can be asked again
+        with suppress(Refused):
+            client.send_tasks(project, [task])
+            break
+    else:
+        return False
     client.delete_task(row.number)
+    return True
 
 
 def _can_be_shown(row: Mapping[str, Any], asr_text: str) -> bool:

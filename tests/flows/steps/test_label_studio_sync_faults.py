@@ -126,6 +126,18 @@ def test_a_task_without_a_text_as_its_transcript_is_asked_again(world: World, se
     assert (report.merged.refused, report.asked_again) == ({"bad_span": 1}, 1)
 
 
+def test_a_task_that_the_server_does_not_take_back_is_reported_once_and_blocks_no_other(world: World, server: Studio):
+    broken, good = world.tasks()[-2:]
+    for task, more in ((broken, {"audio": None}), (good, {})):
+        data = studio_task(task, "http://clips/1")["data"] | {"asr_text": SHOWN} | more
+        server.put({"data": data, "annotations": [answer(*OVERLAP, updated_at="2026-11-29T13:00:00Z")]})
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again) == ({"bad_span": 2}, 1)
+    assert [bool(row["annotations"]) for row in server.tasks.values()] == [True, False]
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again) == ({}, 0)
+
+
 def test_a_task_id_with_half_a_character_is_none_of_earmark(world: World, server: Studio):
     data = studio_task(world.tasks()[-1], "http://clips/1")["data"] | {"task_id": "\ud83d"}
     server.put({"data": data, "annotations": [answer()]})
