@@ -257,7 +257,6 @@ def test_a_night_in_which_the_machine_fails_ends_in_one_line_and_the_next_one_ca
         (line,) = [line for line in failed.stderr.splitlines() if line.startswith("earmark:")]
         assert line.startswith(f"earmark: m.jsonl: line 2: its file can't be read now: {os.strerror(code)} (")
         assert "Traceback" not in failed.stdout + failed.stderr
-        assert json.loads(earmark("status", "--json", EARMARK_HOME=str(home)).stdout)["counts"]["received"] == 0
     mended = earmark("nightly", "--json", **told)
     assert mended.returncode == 0, mended.stderr
     report = json.loads(mended.stdout)["ingest"]
