@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +67,28 @@ def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(serv
     (artifact, *_) = httpx.post(f"{url}/artifacts/filter", json=body, timeout=30).raise_for_status().json()
     for what in ("came in", "was chosen", "was answered", "was learned", "was decided", "is next"):
         assert f"## What {what}" in artifact["data"]
+
+
+def test_who_serves_is_told_that_the_clocks_change_at_the_hour_of_the_schedule(tmp_path: Path):
+    told = arguments(tmp_path / "home", "night.schedule='30 1 * * *'", "night.time_zone=Europe/London")
+    command = [sys.executable, "-m", "flows.cli.main", "serve", *told]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    stop = threading.Timer(300, process.kill)
+    stop.start()
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "the clocks in" in line or "Traceback" in line:
+                break
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        stop.cancel()
+    assert any("nightly runs at '30 1 * * *' in Europe/London" in line for line in said), said
+    assert re.search(r"the clocks in Europe/London skip 01:00-01:59 on 20\d\d-03-\d\d and repeat 01:00", said[-1])
+    assert "the night runs late or twice; choose another night.schedule" in said[-1]
 
 
 def test_nothing_is_served_is_one_line(tmp_path: Path):

@@ -225,7 +225,7 @@ def classify(
                     pass_logits[p, rows] = model.network(**batch)[0].float().cpu().numpy()
         best = tags.argmax(-1).cpu().numpy()
         for at, row in enumerate(rows):
-            words = word_spans(encoding.word_ids(at), encoding[at].offsets)
+            words = word_spans(texts[row], encoding.word_ids(at), encoding[at].offsets)
             slots[row] = spans_of(words, [int(best[at, first]) for first, _ in words], model.slot_names)
     return IntentOutput(
         probs=_softmax(logits / model.temperature),
