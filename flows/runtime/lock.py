@@ -42,8 +42,9 @@ def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -
     """
     holder = _holder(command)
     home = expanded(settings.home).resolve()
-    url = places(settings).records_url
-    with _hold_folder(home, "lock", holder, patience), hold_database(url, holder, patience):
+    stores = places(settings)
+    database = hold_database(stores.records_url, holder, patience, stores.store_timeout)
+    with _hold_folder(home, "lock", holder, patience), database:
         yield
 
 
