@@ -73,7 +73,7 @@ def _holder(command: str) -> str:
 @contextlib.contextmanager
 def _hold_folder(home: Path, lock: str, holder: str, patience: float) -> Iterator[None]:
     make_home(home)
-    with (home / lock).open("a+") as file:
+    with open(home / lock, "a+", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         until = time.monotonic() + patience
         while not (locked := try_lock(file)) and time.monotonic() < until:
             time.sleep(0.5)

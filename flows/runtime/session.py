@@ -20,6 +20,7 @@ from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.machine_faults import machine_fault, own_line
 from flows.runtime.prefect_server import PrefectServer, prefect_server
+from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening, track
 from flows.runtime.progress_lines import ProgressLines
 from flows.runtime.settings import ACTIVE, Settings, scheduled
@@ -140,6 +141,7 @@ def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
         with _progress_in_prefect(), opened(settings) as corpus:
             yield corpus, settings
         return
+    make_files_private()
     settings = scheduled(config)
     lock = hold_corpus(settings.corpus, "scheduled run", patience=PATIENCE)
     with lock, _progress_in_prefect(), opened(settings) as corpus:

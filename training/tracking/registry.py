@@ -18,6 +18,7 @@ from training.tracking.version_files import (
     files_differ,
     folder_digest,
     local_path,
+    make_private,
     model_files_only,
     path_or_uri,
     sync_tree,
@@ -183,6 +184,7 @@ def _store_files(tracking: Tracking, kind: Kind, folder: Path, run_id: str, made
     if local is not None:
         if files_differ(local / path / INNER, made):
             raise Damaged(f"model files of run {run_id} are not what was written; check the disk and run again")
+        make_private(local / path)
         sync_tree(local / path, up=2)
     return f"{root.rstrip('/')}/{path}"
 

@@ -1,4 +1,4 @@
-"""Faults of the machine have words and a remedy, whichever library met them first and whether it names a file or not."""
+"""Faults of the machine have words and a remedy, whichever library met them first, with or without a name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from corpus.errors import HostFault, Refused
+from corpus.errors import Refused
 from flows.runtime.machine_faults import machine_fault
 from tests.flows.homes import ROOT
 
@@ -22,7 +22,7 @@ FAULTS = [errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, er
 
 
 def raised(function: Callable[[], object]) -> BaseException:
-    with pytest.raises(Exception) as found:  # noqa: PT011  # the test is which error it is
+    with pytest.raises(Exception) as found:  # the test is which error it is
         function()
     return found.value
 

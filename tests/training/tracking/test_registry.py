@@ -33,6 +33,17 @@ def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking
         version_files.local_folder(str(tmp_path / "nowhere"))
 
 
+def test_the_files_of_a_version_are_private_whatever_those_were_that_it_was_made_of(tracking, operation, tmp_path):
+    folder = model(tmp_path / "model")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    run_id = runs.start_run(tracking, facts(operation))
+    _, uri = registry.register(tracking, "asr", folder, run_id, operation)
+    found = [path for path in Path(uri).parent.rglob("*") if path.stat().st_mode & 0o077]
+    assert (Path(uri) / "model.safetensors").is_file()
+    assert found == []
+
+
 def test_files_on_another_machine_come_as_they_were_registered(home, bucket, operation, tmp_path):
     settings = store.TrackingSettings(experiment="elsewhere", artifact_root=bucket, model_prefix="elsewhere")
     remote = store.open_tracking(settings, home)
