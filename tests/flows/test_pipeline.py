@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
+import pytest
+
+from corpus.errors import Damaged
 from corpus.synthetic import write_night
 from flows import pipeline
+from flows.models import registry
+from flows.reports.demo_tables import DemoReport
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.results import Skipped
-from flows.runtime.session import running
+from flows.runtime.session import opened, running
+from flows.runtime.settings import Settings
 from flows.steps.sample import SampleReport
 from flows.tasks.task_status import SweepReport
 from tests.corpus.recordings import encoded, tone
+from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings
 
 FEW = ("traffic.utterances_per_night=16", "sampling.clips=4", "sampling.floor=4")
@@ -66,3 +74,22 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
         assert done.returncode == status, done.stderr
         assert len([line for line in done.stderr.splitlines() if line.startswith("earmark:")]) == 1
         assert "Traceback" not in done.stderr
+
+
+def test_a_version_that_is_damaged_after_a_run_stops_the_next_run_of_the_same_process(
+    lived: tuple[Settings, DemoReport], tmp_path: Path, prefect_url: str
+):
+    home = copy_of(lived[0].home, tmp_path / "home")
+    settings = small_settings(home).model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
+    with opened(settings) as corpus:
+        champion = registry.champion(corpus, "intent")
+    weights = Path(registry.located(home, champion.model_uri)) / "model.safetensors"
+    with running(settings, "test"):
+        pipeline.merge()
+        whole, times = weights.read_bytes(), (weights.stat().st_atime_ns, weights.stat().st_mtime_ns)
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        os.utime(weights, ns=times)  # as a bit that flips on a disk, which changes no time
+        with pytest.raises(Damaged, match=f"intent/{champion.version} can't be used: its files are not what was"):
+            pipeline.merge()
+        weights.write_bytes(whole)
+        pipeline.merge()

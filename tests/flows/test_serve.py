@@ -15,9 +15,11 @@ import httpx
 import pytest
 
 from flows.reports.demo_tables import DemoReport
+from flows.runtime.server_records import orphaned_servers
 from flows.runtime.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark
+from tests.s3 import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +67,44 @@ def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(serv
     (artifact, *_) = httpx.post(f"{url}/artifacts/filter", json=body, timeout=30).raise_for_status().json()
     for what in ("came in", "was chosen", "was answered", "was learned", "was decided", "is next"):
         assert f"## What {what}" in artifact["data"]
+
+
+def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_next_command(
+    lived: tuple[Settings, DemoReport], tmp_path: Path
+):
+    home, port = copy_of(lived[0].home, tmp_path / "home"), free_port()
+    command = [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port), *arguments(home)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any(line.startswith("stop with Ctrl-C") for line in process.stderr), "the pages do not start"
+    assert answers(port)
+    assert answers(port + 1)
+    process.kill()
+    process.wait(60)
+    left = orphaned_servers(home / "prefect")
+    assert {"mlflow", "prefect"} <= {kind for pid in left for kind in ("mlflow", "prefect") if kind in command_of(pid)}
+    named = earmark("doctor", *arguments(home))
+    assert named.returncode == 1
+    for pid in left:
+        assert str(pid) in named.stdout
+    assert answers(port)  # the doctor stops nothing without --repair
+    merged = earmark("merge", *arguments(home))
+    assert merged.returncode == 0, merged.stderr
+    assert not answers(port)
+    assert not answers(port + 1)
+    assert orphaned_servers(home / "prefect") == []
+    assert "servers of a killed command" not in earmark("doctor", *arguments(home)).stdout
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=20).status_code < 500
+    except httpx.TransportError:
+        return False
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 def test_nothing_is_served_is_one_line(tmp_path: Path):
