@@ -74,6 +74,12 @@ def test_a_version_of_before_there_was_anything_to_serve_it_goes_on(tracking, op
     assert version_files.local_folder(found.model_uri, found.digest) == Path(found.model_uri)
     assert registry.changed_files(version) == []
     assert registry.register(tracking, "intent", folder, run_id, operation) == (found.version, found.model_uri)
+    assert registry.registered_digest(tracking, "intent", found.version) == digest
+    assert registry.registered_digest(tracking, "intent", "99") == ""
+    unknown = tracking.client.create_model_version(name, source, run_id=run_id)
+    assert registry.registered_digest(tracking, "intent", str(unknown.version)) == ""
+    (said,) = registry.changed_files(unknown)
+    assert said.startswith("MLflow knows no digest of its files")
 
 
 def test_weights_of_a_killed_attempt_are_replaced_unless_an_alias_points_to_them(tracking, operation, tmp_path):
