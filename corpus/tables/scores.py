@@ -138,9 +138,9 @@ def _to_store(corpus: Corpus, conn: sa.Connection, predictions: Predictions) -> 
     keys = vault.ids_with_key(corpus.vault, ids)
     done = _scored(conn, ids, predictions.asr_version, predictions.intent_version)
     kept = [row for row, i in enumerate(ids) if i in keys and i not in done and states[i] != "erased"]
-    if len(kept) == len(ids):
-        return predictions
-    return predictions.take(np.array(kept, dtype=np.intp)) if kept else None
+    if not kept:
+        return None
+    return predictions if len(kept) == len(ids) else predictions.take(np.array(kept, dtype=np.intp))
 
 
 def scored_in(conn: sa.Connection, part: str) -> tuple[tuple[str, str], list[str]] | None:

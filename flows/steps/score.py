@@ -134,7 +134,7 @@ def score_shard(
     )
     drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
     while True:
-        written = scores.write(corpus, scored.predictions) if len(scored.predictions) else None
+        written = scores.write(corpus, scored.predictions)
         try:
             with corpus.operation(operation_id, "score") as op:
                 if not op.done:
