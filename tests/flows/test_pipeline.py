@@ -13,15 +13,13 @@ from corpus.errors import Damaged
 from corpus.synthetic import write_night
 from flows import pipeline
 from flows.models import registry
-from flows.reports.demo_tables import DemoReport
+from flows.models.base_models import ensure_champions
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.results import Skipped
 from flows.runtime.session import opened, running
-from flows.runtime.settings import Settings
 from flows.steps.sample import SampleReport
 from flows.tasks.task_status import SweepReport
 from tests.corpus.recordings import encoded, tone
-from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings
 
 FEW = ("traffic.utterances_per_night=16", "sampling.clips=4", "sampling.floor=4")
@@ -76,14 +74,12 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
         assert "Traceback" not in done.stderr
 
 
-def test_a_version_that_is_damaged_after_a_run_stops_the_next_run_of_the_same_process(
-    lived: tuple[Settings, DemoReport], tmp_path: Path, prefect_url: str
-):
-    home = copy_of(lived[0].home, tmp_path / "home")
-    settings = small_settings(home).model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
+def test_a_version_that_is_damaged_after_a_run_stops_the_next_run_of_the_same_process(tmp_path: Path, prefect_url: str):
+    settings = small_settings(tmp_path / "home").model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
     with opened(settings) as corpus:
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         champion = registry.champion(corpus, "intent")
-    weights = Path(registry.located(home, champion.model_uri)) / "model.safetensors"
+    weights = Path(registry.located(settings.home, champion.model_uri)) / "model.safetensors"
     with running(settings, "test"):
         pipeline.merge()
         whole, times = weights.read_bytes(), (weights.stat().st_atime_ns, weights.stat().st_mtime_ns)

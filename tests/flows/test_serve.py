@@ -17,6 +17,7 @@ import pytest
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.server_records import orphaned_servers
 from flows.runtime.settings import Settings
+from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark
 from tests.s3 import free_port
@@ -69,10 +70,10 @@ def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(serv
         assert f"## What {what}" in artifact["data"]
 
 
-def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_next_command(
-    lived: tuple[Settings, DemoReport], tmp_path: Path
-):
-    home, port = copy_of(lived[0].home, tmp_path / "home"), free_port()
+def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_next_command(tmp_path: Path):
+    home, port = tmp_path / "home", free_port()
+    manifest = write(tmp_path / "m.jsonl", [row(tmp_path, 1)])
+    assert earmark("ingest", str(manifest), *arguments(home)).returncode == 0
     command = [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port), *arguments(home)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -88,8 +89,8 @@ def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_nex
     for pid in left:
         assert str(pid) in named.stdout
     assert answers(port)  # the doctor stops nothing without --repair
-    merged = earmark("merge", *arguments(home))
-    assert merged.returncode == 0, merged.stderr
+    again = earmark("ingest", str(manifest), *arguments(home))
+    assert again.returncode == 0, again.stderr
     assert not answers(port)
     assert not answers(port + 1)
     assert orphaned_servers(home / "prefect") == []
