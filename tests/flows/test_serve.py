@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from flows.reports.demo_tables import DemoReport
-from flows.runtime.server_records import orphaned_servers
+from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.settings import Settings
 from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.conftest import copy_of
@@ -76,25 +76,31 @@ def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_nex
     assert earmark("ingest", str(manifest), *arguments(home)).returncode == 0
     command = [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port), *arguments(home)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    assert any(line.startswith("stop with Ctrl-C") for line in process.stderr), "the pages do not start"
-    assert answers(port)
-    assert answers(port + 1)
-    process.kill()
-    process.wait(60)
-    left = orphaned_servers(home / "prefect")
-    assert {"mlflow", "prefect"} <= {kind for pid in left for kind in ("mlflow", "prefect") if kind in command_of(pid)}
-    named = earmark("doctor", *arguments(home))
-    assert named.returncode == 1
-    for pid in left:
-        assert str(pid) in named.stdout
-    assert answers(port)  # the doctor stops nothing without --repair
-    again = earmark("ingest", str(manifest), *arguments(home))
-    assert again.returncode == 0, again.stderr
-    assert not answers(port)
-    assert not answers(port + 1)
-    assert orphaned_servers(home / "prefect") == []
-    assert "servers of a killed command" not in earmark("doctor", *arguments(home)).stdout
+    try:
+        assert process.stderr is not None
+        assert any(line.startswith("stop with Ctrl-C") for line in process.stderr), "the pages do not start"
+        assert answers(port)
+        assert answers(port + 1)
+        process.kill()
+        process.wait(60)
+        left = orphaned_servers(home / "prefect")
+        assert {"mlflow", "prefect"} <= {
+            kind for pid in left for kind in ("mlflow", "prefect") if kind in command_of(pid)
+        }
+        named = earmark("doctor", *arguments(home))
+        assert named.returncode == 1
+        for pid in left:
+            assert str(pid) in named.stdout
+        assert answers(port)  # the doctor stops nothing without --repair
+        again = earmark("ingest", str(manifest), *arguments(home))
+        assert again.returncode == 0, again.stderr
+        assert not answers(port)
+        assert not answers(port + 1)
+        assert orphaned_servers(home / "prefect") == []
+        assert "servers of a killed command" not in earmark("doctor", *arguments(home)).stdout
+    finally:
+        process.kill()
+        stop_orphans(home / "prefect")
 
 
 def answers(port: int) -> bool:
