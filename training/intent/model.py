@@ -7,6 +7,7 @@ file with the temperature. Its class is registered in `training.intent.network`;
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ def write_intent(model: IntentModel, draft: Path, *, half: bool = False) -> None
     model.network.config.save_pretrained(draft)
     model.tokenizer.save_pretrained(draft)
     save_file(state, draft / "model.safetensors", metadata={"format": "pt"})
-    (draft / "model.safetensors").chmod(0o644)
+    shutil.copymode(draft / "config.json", draft / "model.safetensors")  # whose library makes it for its owner alone
     (draft / CALIBRATION).write_text(json.dumps({"temperature": round(model.temperature, 4)}) + "\n")
 
 

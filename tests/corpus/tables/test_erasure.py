@@ -373,7 +373,8 @@ def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) 
     (lost,) = orphans.missing(corpus)
     with corpus.read() as conn:
         assert scores.scored_in(conn, lost) == (("1", "1"), ids[2:])
+    written = scores.write_again(corpus, lost, predictions_of(ids[2:]))
     with corpus.operation("score/again", "score") as op:
-        assert scores.replace_part(corpus, op, lost, predictions_of(ids[2:])) == 1
+        assert scores.replace_part(op, lost, written) == 1
     assert scores.predictions(corpus, ids[2:], "1", "1").utterance_ids.tolist() == ids[2:]
     assert orphans.missing(corpus) == []

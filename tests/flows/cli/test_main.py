@@ -231,6 +231,9 @@ def test_a_night_of_refused_rows_alone_ends_with_the_commonest_reason_until_the_
     assert second.returncode == 0, second.stderr
     assert "rows accepted now, refused before  4" in second.stdout
     assert set(tmp_path.iterdir()) == {home, later}
+    assert [
+        path for path in home.rglob("*") if path.parent != inbox and path != inbox and path.stat().st_mode & 0o077
+    ] == []
 
 
 UNREADABLE = """
