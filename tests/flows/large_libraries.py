@@ -1,13 +1,18 @@
-"""The libraries whose import takes most of the time of a command, imported once by the process that commands fork."""
+"""What takes most of the time of a command to import, imported once by the process that commands fork.
+
+Prefect is not among it: it reads the environment, in which a command names its server, when it is imported.
+"""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 
 from corpus import hub_access
 
 LIBRARIES = (
+    "pytest",  # whose module is the main one again in each process that is forked
     "numpy",
     "scipy.stats",
     "scipy.sparse",
@@ -31,6 +36,14 @@ LIBRARIES = (
     "mlflow.artifacts",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
+    "flows.cli.main",
+    "flows.runtime.settings",  # whose models take half a second to build
+    "flows.runtime.session",
+    "flows.reports.compare",
+    "flows.reports.doctor",
+    "flows.reports.status",
+    "flows.steps.retrain_plan",
+    "flows.steps.sample",
 )
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", hub_access.KEPT_OFF: "1"}
@@ -39,3 +52,4 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", hub_access.KEPT_OFF: "1"}
 os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", **OFFLINE}
 for each in LIBRARIES:
     importlib.import_module(each)
+gc.freeze()  # what is here to stay is neither looked through nor copied by every collection of a fork

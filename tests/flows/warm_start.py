@@ -2,7 +2,7 @@
 
 Most of the time of a short command goes into the imports of torch, transformers, MLflow and others, for which tests of
 what a command says and does need not wait again and again. What starts here has its own memory, streams, environment
-and exit status, and runs `flows.cli.main.main` from its import to its end.
+and exit status, and runs `flows.cli.main.main` to its end.
 """
 
 from __future__ import annotations
