@@ -19,10 +19,9 @@ def script(which: Literal["records", "vault"]) -> Path:
     return Path(__file__).parent.parent / "migrations" / f"new_{which}.sql"
 
 
-def create(conn: sa.Connection, which: Literal["records", "vault"]) -> bool:
-    """Create the tables of a schema, with its revision, in the transaction; return whether there were none yet."""
+def create(conn: sa.Connection, which: Literal["records", "vault"]) -> None:
+    """Create the tables of a schema, with its revision, in the transaction; nothing is done where there are tables."""
     if conn.dialect.name != "sqlite" or sa.inspect(conn).get_table_names():
-        return False
+        return
     for statement in script(which).read_text(encoding="utf-8").removesuffix(END).split(END)[1:]:
         conn.exec_driver_sql(statement)
-    return True
