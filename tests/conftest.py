@@ -14,10 +14,10 @@ LONGEST = (
     "tests/flows/test_serve.py",
     "tests/flows/test_demo.py",  # makes the home that others copy: those come later, so that no worker waits for it
     "tests/flows/test_privacy.py",
-    "tests/flows/steps/test_retrain.py",
     "tests/training/asr/test_draw_temperature.py",
     "tests/flows/test_pipeline.py",
     "tests/flows/steps/test_dataset.py",
+    "tests/flows/steps/test_retrain.py",
     "tests/flows/cli/test_main.py",
     "tests/flows/steps/test_register_external.py",
     "tests/corpus/test_kill.py",
