@@ -85,17 +85,13 @@ def tracked_cycle(tracking: Tracking, cycle: str, home: str = "", name: str = ""
 
 @contextmanager
 def _ended(tracking: Tracking, run_id: str) -> Iterator[None]:
-    """End the run with the block: as FINISHED, or as FAILED with the reason where it is one of earmark's own errors.
-
-    Where the store can't take that, such as on a full disk, the first error counts, and the next cycle ends the run.
-    """
+    """End the run with the block: as FINISHED or, where the store can take it, as FAILED with an `EarmarkError`."""
     try:
         yield
     except BaseException as error:
-        with suppress(EarmarkError):
+        with suppress(EarmarkError), store_errors(tracking.uri):
             if isinstance(error, EarmarkError):
-                with store_errors(tracking.uri):
-                    tracking.client.set_tag(run_id, REASON_TAG, str(error)[:LONGEST_REASON])
+                tracking.client.set_tag(run_id, REASON_TAG, str(error)[:LONGEST_REASON])
             finish_run(tracking, run_id, "FAILED")
         raise
     finish_run(tracking, run_id)
