@@ -95,7 +95,8 @@ def open_corpus(
     paths = places(settings)
     if _database_at(paths.records_url) == _database_at(paths.vault_url):
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
-    nothing = f"there is no corpus at {paths.home}; ingest a manifest first, or set EARMARK_HOME or corpus.home"
+    remedy = "ingest a manifest first, or name the home by --config or EARMARK_HOME"
+    nothing = f"there is no corpus at {paths.home}; {remedy}"
     if not create and not paths.home.is_dir():
         raise NoHome(nothing)
     read_only = not create and not is_writable(paths.home)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -139,6 +139,10 @@ def options_again(config: Path | None, overrides: list[str] | None) -> str:
     return "".join(f" {each}" for each in given + homes)
 
 
+MAKES_HOME: Final = frozenset[FlowName](("ingest", "import_corpus", "nightly"))
+"""Flows that can be the first command on a home."""
+
+
 def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, **parameters: FlowParameter) -> Result:
     """Run a flow of `flows.pipeline` under the lock of the home and with Prefect's server; return its report.
 
@@ -157,8 +161,11 @@ def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, *
         from flows.nights.sampling_frame import closed_night
 
         closed_night(settings.night, night)  # refuse a wrong name before the slow start of a server
-    from flows.runtime.session import running
+    from flows.runtime.session import opened, running
 
+    if flow not in MAKES_HOME:
+        with opened(settings, create=False):  # else a command that lacks its --config would leave an empty home
+            pass
     with running(settings, flow.replace("_", " ")):
         from flows import pipeline
 

@@ -22,7 +22,7 @@ from corpus.user_paths import expanded
 from flows.models import registry
 from flows.models.aliases import mirror_registry
 from flows.models.base_catalog import comes_with_earmark
-from flows.models.model_check import check_base
+from flows.models.model_check import check_base, kind_of
 from flows.runtime import progress
 from flows.runtime.settings import ModelSettings
 from training.loop.base_facts import read_facts
@@ -157,7 +157,8 @@ def _ensure_base(
         if why_not is not None:
             raise why_not
         if folder is not None:
-            use_base(corpus, home, folder, kind, tracking)
+            used = use_base(corpus, home, folder, kind, tracking)
+            progress.note(f"from now on this home learns {kind} from {getattr(models, kind)}, {kind}/{used.version}")
         return []
     if on_other == "refuse" and (line := _why_stop(home, models, kind, version)):
         raise Refused(line)
@@ -202,6 +203,8 @@ def _other(
     try:
         folder = registry.named_base(home, models, kind)
         is_other = folder is not None and folder_digest(folder) != version.base
+        if folder is not None and is_other and (of_kind := kind_of(folder)) != kind:
+            raise SettingsError(f"models.{kind}: {getattr(models, kind)} is a base of {of_kind}; name one of {kind}")
     except (SettingsError, RecordError) as error:
         return None, error
     except OSError as error:

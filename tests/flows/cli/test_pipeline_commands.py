@@ -5,9 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from annotation.files import TASK_FILE
 from tests.flows.homes import arguments, earmark
 from tests.flows.small_round import ROUND, round_of
+
+
+@pytest.mark.parametrize("command", [["score"], ["sample"], ["export"], ["merge"], ["retrain", "intent"]])
+def test_a_command_without_its_config_makes_no_home_beside_the_one_that_is_meant(tmp_path: Path, command: list[str]):
+    refused = earmark(*command, EARMARK_HOME=str(tmp_path / "none"))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"earmark: there is no corpus at {tmp_path / 'none'}; ")
+    assert "--config" in refused.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_merge_tells_of_a_contradiction_once_more_and_takes_no_task_file(tmp_path: Path, prefect_url: str):

@@ -16,6 +16,7 @@ from flows.models import registry
 from flows.models.base_models import ensure_champions, other_bases, refuse_other_base, use_base
 from flows.models.version_description import descriptions
 from flows.reports.doctor import examine
+from flows.runtime import progress
 from flows.runtime.settings import Settings, load_settings
 from tests.training.tiny import tiny_asr_folder
 from tests.training.tiny_intent import tiny_intent
@@ -125,9 +126,19 @@ def test_an_unattended_run_keeps_the_homes_base_and_warns_once(home: Path):
     assert "asr/1" in warnings[0]
 
 
+@pytest.mark.parametrize("on_other", ["refuse", "switch"])
+def test_a_base_of_the_other_kind_is_called_that_and_no_switch_is_advised(home: Path, on_other: str):
+    with pytest.raises(EarmarkError, match=r"models\.intent: .* is a base of asr; name one of intent") as refused:
+        ensured(settings_of(home, intent=home / "other"), on_other)
+    assert "--switch-base" not in str(refused.value)
+
+
 def test_a_switch_learns_from_the_other_base_and_leaves_the_champion(home: Path):
     settings = settings_of(home, asr=home / "other")
-    assert ensured(settings, "switch") == ()
+    said: list[str] = []
+    with progress.listening(lambda event: said.append(str(event))):
+        assert ensured(settings, "switch") == ()
+    assert [f"{home / 'other'}, asr/2" in line for line in said if "from now on" in line] == [True]
     corpus = open_corpus(settings.corpus)
     try:
         assert versions(corpus) == {"count": "2", "champion": "1", "base": "2"}
