@@ -25,9 +25,9 @@ from corpus.importing.column_mapping import (
     Plan,
     Unfit,
     cell,
-    consent_of,
     no_rows,
     plan,
+    statements_of,
     suggestions,
     values_of,
 )
@@ -294,13 +294,13 @@ def _problem(
 def _arrivals(source: Source, mapping: Plan, ingest: IngestSettings) -> Iterator[_Arrival]:
     for number, row in source.rows(mapping.needed_columns()):
         if isinstance(row, BadRow):
-            yield _Arrival(number, {}, b"", replace(row, statement=None))  # its columns are not mapped yet
+            yield _Arrival(number, {}, b"", replace(row, statements=()))  # its columns are not mapped yet
             continue
         try:
             values = values_of(row, mapping)
             audio: bytes | AudioRefused = recording_of(cell(row, mapping.columns["audio"]), source, ingest.audio)
         except Unfit as unfit:
-            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), statement=consent_of(row, mapping)))
+            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), statements=statements_of(row, mapping)))
             continue
         except AudioRefused as refusal:
             audio = refusal

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.audio.decoder_process import Decoder, Decoders, decode_recording
 from corpus.audio.limits import REMEDIES, AudioSettings
-from corpus.errors import UsageError
+from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
-from corpus.ingest import malloc_trim, refused_again
+from corpus.ingest import malloc_trim, refused_again, row_consent
 from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch, ingest_refused, one_channel_again
 from corpus.ingest.manifest import MAX_LINE, read, unread
 from corpus.ingest.manifest_check import check_manifest
@@ -118,6 +118,38 @@ def ingest(
         first = _report(operation_id, stored, known=True)
         ids = refused_again.batch_ids(corpus, sha256, first.received, batch_rows)
         return _ingest_again(corpus, manifest, settings, first, ids, latest, on_progress, decoders) if ids else first
+    try:
+        return _ingest_new(corpus, manifest, settings, sha256, latest, on_progress, decoders, batch_rows)
+    except EarmarkError:
+        # Rows after the fault may withdraw too, and that must not wait until the fault is corrected.
+        with contextlib.suppress(EarmarkError):
+            apply_consent(corpus, manifest)
+        raise
+
+
+def apply_consent(corpus: Corpus, manifest: Path) -> None:
+    """Withdraw what the rows of a manifest do not consent to; nothing is ingested.
+
+    Raises:
+        UsageError: the manifest can't be read to its end.
+        HostFault: the machine can't read it now.
+    """
+    for rows in batches(read(manifest), BATCH_ROWS):
+        row_consent.apply(corpus, rows)
+
+
+def _ingest_new(
+    corpus: Corpus,
+    manifest: Path,
+    settings: IngestSettings,
+    sha256: str,
+    latest: datetime,
+    on_progress: Callable[[int], None] | None,
+    decoders: Decoders | None,
+    batch_rows: int,
+) -> IngestReport:
+    """Ingest a manifest that was not ingested to its end before; see `ingest`."""
+    operation_id = operation_ids.ingest_manifest(sha256)
     readable = readable_rows(manifest)
     received = accepted = one_channel = 0
     refused: Counter[str] = Counter()
@@ -159,7 +191,7 @@ def readable_rows(manifest: Path) -> Iterator[ManifestRow | BadRow]:
 
 
 def _check_rows(manifest: Path) -> None:
-    """Check that at least one row is valid, or says whose it is: else the fields have other names.
+    """Check that at least one row is valid, or says whose it is and what for: else the fields have other names.
 
     A row that is not valid but has an account may withdraw consent, so it is counted like every other refused row.
 
@@ -169,7 +201,7 @@ def _check_rows(manifest: Path) -> None:
     first: BadRow | None = None
     count = 0
     for row in read(manifest):
-        if not isinstance(row, BadRow) or row.reason != BAD_ROW or row.statement is not None:
+        if not isinstance(row, BadRow) or row.reason != BAD_ROW or any(each.readable for each in row.statements):
             return
         first, count = first or row, count + 1
     if first is not None:

@@ -39,6 +39,8 @@ class ImportReport(Result):
         notes: what is odd about the corpus or its mapping, in one line each; None where nothing is.
         left_out: number of recordings that no row names; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
+        not_done: why withdrawn tasks could not be removed from the annotation backend; None where they were, and where
+            there is none to remove.
     """
 
     source: str
@@ -51,6 +53,7 @@ class ImportReport(Result):
     notes: tuple[str, ...] | None = None
     left_out: int | None = None
     narrowed: Narrowed | None = None
+    not_done: str | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and a remedy where every row was refused, as an ingest does."""

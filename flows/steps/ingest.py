@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,7 +14,8 @@ from corpus.audio.host_faults import host_fault
 from corpus.errors import EarmarkError, HostFault, UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport as ManifestReport
-from corpus.ingest.ingest import ingest
+from corpus.ingest.ingest import apply_consent as apply_manifest_consent
+from corpus.ingest.ingest import ingest, ingested_before
 from corpus.ingest.manifest import length
 from corpus.ingest.usable_recordings import MAY_CHANGE
 from corpus.tables import consent_use
@@ -68,6 +70,8 @@ class IngestReport(Result):
             out. None where there are none.
         failed: error by name of manifests that could not be read; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
+        not_done: why withdrawn tasks could not be removed from the annotation backend; None where they were, and where
+            there is none to remove.
     """
 
     skipped: str | None = None
@@ -81,6 +85,7 @@ class IngestReport(Result):
     still_refused: Mapping[str, int] | None = None
     failed: Mapping[str, str] | None = None
     narrowed: Narrowed | None = None
+    not_done: str | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and an example of its remedy where every row was refused.
@@ -123,6 +128,20 @@ def waiting_manifests(inbox: Path) -> list[Path]:
         return sorted(path for path in named if path.is_file())
     except OSError as error:
         raise HostFault(f"the inbox can't be listed now: {host_fault(error)}") from error
+
+
+def apply_consent(corpus: Corpus, inbox: Path) -> Narrowed | None:
+    """Withdraw what rows of new manifests do not consent to, and return what that took out of use; ingest nothing.
+
+    A manifest that can't be read is left to its ingest, which reports it.
+    """
+    before = consent_use.before(corpus)
+    with suppress(EarmarkError):
+        for manifest in waiting_manifests(inbox):
+            with suppress(EarmarkError):
+                if not ingested_before(corpus, manifest):
+                    apply_manifest_consent(corpus, manifest)
+    return consent_use.narrowed_since(corpus, before)
 
 
 def failure(manifest: Path, inbox: Path, error: UsageError) -> dict[str, str]:

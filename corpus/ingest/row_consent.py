@@ -1,0 +1,64 @@
+"""The consent of manifest rows: what they withdraw counts before anything else, whatever becomes of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from corpus.handle import Corpus
+from corpus.ingest.manifest_row import BadRow, ManifestRow
+from corpus.ingest.usable_recordings import MAY_CHANGE, event_utterances
+from corpus.records.base import digest
+from corpus.vault import consent, first_receipts
+from corpus.vault.event_ids import Event
+
+
+def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> None:
+    """Withdraw what rows do not consent to, of all that arrived or was received until now."""
+    repeated = _repeated(corpus, rows)
+    stated: dict[str, frozenset[str]] = {}
+    for row in rows:
+        for each in row.statements if row.line not in repeated else ():
+            stated[each.account] = stated.get(each.account, consent.ALL) & each.consent
+    consent.apply_statements(corpus.vault, stated, corpus.clock())
+
+
+def _repeated(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> set[int]:
+    """Return the lines of stored events without a time of their own that state the same consent as when ingested.
+
+    Such a statement is of its first import. Taken as one of this import it would withdraw from newer clips.
+    """
+    undated = {
+        row.line: row for row in rows if isinstance(row, ManifestRow) and not row.dated and row.consent != consent.ALL
+    }
+    named = event_utterances(corpus, undated.values())
+    stored = consent.ingested_consents(corpus.vault, list(named.values()))
+    return {line for line, utterance_id in named.items() if stored.get(utterance_id) == undated[line].consent}
+
+
+def first_receipts_of(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> dict[int, datetime]:
+    """Return when the event of each valid row was first received, by line: now, unless it was refused before."""
+    now = corpus.clock()
+    events = {row.line: _event(row) for row in rows if isinstance(row, ManifestRow)}
+    known = first_receipts.known(corpus.vault, list(events.values()))
+    return {line: min(known.get(event, now), now) for line, event in events.items()}
+
+
+def keep_first_receipts(
+    corpus: Corpus, rows: Sequence[ManifestRow | BadRow], receipts: Mapping[int, datetime], reasons: Mapping[int, str]
+) -> None:
+    """Keep when events were first received that are refused now and may be accepted later.
+
+    Args:
+        corpus: the corpus whose vault keeps them.
+        rows: of the batch.
+        receipts: when the events of valid rows were first received, by line.
+        reasons: of the refused rows, by line.
+    """
+    waiting = [row for row in rows if isinstance(row, ManifestRow) and reasons.get(row.line) in MAY_CHANGE]
+    if waiting:
+        first_receipts.keep(corpus.vault, [_event(row) for row in waiting], min(receipts[row.line] for row in waiting))
+
+
+def _event(row: ManifestRow) -> Event:
+    return row.account, row.event_id or digest([row.device_serial, row.arrived_at.isoformat()])
