@@ -24,7 +24,7 @@ from corpus.silence_mark import spoken
 from corpus.timestamps import time_of
 
 Constant = Literal[
-    "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"
+    "account", "device_serial", "locale", "device_type", "consent", "notice", "wake", "arrived_at", "text", "intent"
 ]
 """Fields that may have one value for all rows."""
 

@@ -43,12 +43,17 @@ class IngestSettings(BaseModel):
     Attributes:
         audio: Which recordings are accepted.
         clock_skew: How far in the future the clock of a device may be [s].
+        notice: Version of the notice ("people may listen") that customers of rows without a `notice` saw. Null where
+            rows must name it, else their consent to annotation does not count.
+        notices: Versions of the notice that count for a consent to annotation. Null for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     audio: AudioSettings = AudioSettings()
     clock_skew: float = Field(default=300.0, ge=0, le=10_000_000)
+    notice: str | None = Field(default=None, min_length=1, max_length=64)
+    notices: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class IngestReport:
             ingest accepted.
         one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
         recovered_one_channel: number of those among the recovered rows.
+        unnoticed: number of accepted rows whose consent to annotation does not count, as no notice is named.
     """
 
     operation_id: str
@@ -79,6 +85,7 @@ class IngestReport:
     recovered: int = 0
     one_channel: int = 0
     recovered_one_channel: int = 0
+    unnoticed: int = 0
 
 
 def ingest(
@@ -151,16 +158,18 @@ def _ingest_new(
     """Ingest a manifest that was not ingested to its end before; see `ingest`."""
     operation_id = operation_ids.ingest_manifest(sha256)
     readable = readable_rows(manifest)
-    received = accepted = one_channel = 0
+    received = accepted = one_channel = unnoticed = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals()
-    for rows, read_recording in _prefetch(batches(readable, batch_rows), manifest.parent, settings.audio, decoders):
+    each_batch = (row_consent.noticed(corpus, rows, settings) for rows in batches(readable, batch_rows))
+    for rows, read_recording in _prefetch(each_batch, manifest.parent, settings.audio, decoders):
         batch_id = operation_ids.ingest_manifest_batch(sha256, received, len(rows))
         batch = ingest_batch(corpus, batch_id, rows, read_recording, latest, refusals)
         received += batch.received
         accepted += batch.accepted
         one_channel += batch.one_channel
+        unnoticed += batch.unnoticed
         refused.update(batch.refused)
         refused_lines += batch.refused_lines
         malloc_trim.trim_malloc()
@@ -172,6 +181,7 @@ def _ingest_new(
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
             op.result["refused_lines"] = refused_lines[:SHOWN]
             op.result |= {"one_channel": one_channel} if one_channel else {}
+            op.result |= {"unnoticed": unnoticed} if unnoticed else {}
         return _report(operation_id, op.result, known=op.done)
 
 
@@ -248,17 +258,19 @@ def _ingest_again(
         UsageError: the manifest changed meanwhile.
         HostFault: as `ingest`.
     """
-    recovered = one_channel = 0
+    recovered = one_channel = unnoticed = 0
     again: list[Refusal] = []
     refusals = Refusals()
     before = refused_again.refused_lines(corpus, batch_ids)
     reader = _reader(manifest.parent, settings.audio)
     changed = refused_again.changed(before, manifest, reader, settings.audio, latest, on_progress)
-    for rows, read_recording in _prefetch(changed, manifest.parent, settings.audio, decoders):
+    due = (row_consent.noticed(corpus, rows, settings) for rows in changed)
+    for rows, read_recording in _prefetch(due, manifest.parent, settings.audio, decoders):
         batch_id = before.lines[rows[0].line].batch_id
         batch = ingest_refused(corpus, batch_id, rows, read_recording, latest, refusals)
         recovered += batch.accepted
         one_channel += batch.one_channel
+        unnoticed += batch.unnoticed
         again += batch.refused_lines
         malloc_trim.trim_malloc()
     _check_unchanged(manifest, first.operation_id)
@@ -274,6 +286,7 @@ def _ingest_again(
         recovered=recovered,
         one_channel=first.one_channel + one_channel_again(corpus, batch_ids),
         recovered_one_channel=one_channel,
+        unnoticed=first.unnoticed + unnoticed,
     )
 
 
@@ -345,4 +358,5 @@ def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> Ingest
         counts.refused_lines,
         known,
         one_channel=counts.one_channel,
+        unnoticed=counts.unnoticed,
     )

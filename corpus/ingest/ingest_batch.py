@@ -55,6 +55,7 @@ class BatchReport:
         refused: number of rows by reason.
         refused_lines: the first refused rows, each with line, reason and remedy.
         one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
+        unnoticed: number of accepted rows whose consent to annotation does not count, as no notice is named.
     """
 
     received: int
@@ -62,6 +63,7 @@ class BatchReport:
     refused: Mapping[str, int]
     refused_lines: tuple[Refusal, ...]
     one_channel: int = 0
+    unnoticed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,11 @@ class _Written:
 
 
 class _Stored(NamedTuple):
-    """How many rows were stored, and of how many of them only the loudest channel."""
+    """How many rows were stored, of how many of them only the loudest channel, and how many without a notice."""
 
     rows: int
     one_channel: int
+    unnoticed: int
 
 
 def ingest_batch(
@@ -208,7 +211,9 @@ def batch_report(result: dict[str, Any]) -> BatchReport:
     """Return the report from the stored result of an operation on a batch or a manifest."""
     refused_lines = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
     one_channel = result.get("one_channel", 0)
-    return BatchReport(result["received"], result["accepted"], dict(result["refused"]), refused_lines, one_channel)
+    unnoticed = result.get("unnoticed", 0)
+    refused = dict(result["refused"])
+    return BatchReport(result["received"], result["accepted"], refused, refused_lines, one_channel, unnoticed)
 
 
 def _result(received: int, stored: _Stored, refusals: Refusals) -> dict[str, Any]:
@@ -216,6 +221,8 @@ def _result(received: int, stored: _Stored, refusals: Refusals) -> dict[str, Any
     result: dict[str, Any] = {"received": received, "accepted": stored.rows, "refused": dict(sorted(counts.items()))}
     if stored.one_channel:
         result["one_channel"] = stored.one_channel
+    if stored.unnoticed:
+        result["unnoticed"] = stored.unnoticed
     return result | {"refused_lines": list(refusals.shown)}
 
 
@@ -249,7 +256,7 @@ def _write_usable(
 def _store_written(corpus: Corpus, op: Operation, written: list[_Written], refusals: Refusals) -> _Stored:
     """Store the rows of what was written, and return how many were stored."""
     stored = [_store(corpus, op, each, refusals) for each in written]
-    return _Stored(sum(each.rows for each in stored), sum(each.one_channel for each in stored))
+    return _Stored(*(sum(counts) for counts in zip(*stored, strict=True))) if stored else _Stored(0, 0, 0)
 
 
 def usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
@@ -321,7 +328,8 @@ def _store(corpus: Corpus, op: Operation, written: _Written, refusals: Refusals)
         rows = [_label(utterance_id, row) for utterance_id, row in labelled.items() if row.held_out == held_out]
         if rows:
             labels.put_labels(corpus, op, rows, source=source)
-    return _Stored(len(new), len(written.one_channel & set(new)))
+    unnoticed = sum(row.unnoticed for row in new.values())
+    return _Stored(len(new), len(written.one_channel & set(new)), unnoticed)
 
 
 def _vault_arrival(recording: UsableRecording, received_at: datetime) -> vault.Arrival:

@@ -89,6 +89,8 @@ class ManifestRow:
         intent: known intent; its name is clean, as those of slots are, see `corpus.names`.
         held_out: the known text and intent are for judging models, never for training.
         dated: the row gives its time itself; False where `arrived_at` is the time of an import.
+        notice: version of the notice that the customer saw.
+        unnoticed: its consent to annotation is left out of `consent`, as no notice that counts is named.
     """
 
     line: int
@@ -107,11 +109,15 @@ class ManifestRow:
     slots: tuple[SlotSpan, ...]
     held_out: bool = False
     dated: bool = True
+    notice: str | None = None
+    unnoticed: bool = False
 
     @property
     def statements(self) -> tuple[ConsentStatement, ...]:
         """Return the customer's consent as the row states it."""
-        return (ConsentStatement(self.account, self.consent, self.arrived_at),)
+        # Without a notice the consent does not count, but it takes nothing back.
+        stated = self.consent | {"annotate"} if self.unnoticed else self.consent
+        return (ConsentStatement(self.account, stated, self.arrived_at),)
 
 
 def _storable(value: str) -> str:
@@ -206,6 +212,10 @@ class _Consent(_Schema):
     consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
 
 
+class _Notice(_Schema):
+    notice: _name(64) | None = None  # type: ignore[valid-type]
+
+
 class _Row(_Schema):
     audio: _name(4096)  # type: ignore[valid-type]
     account: _text(512)  # type: ignore[valid-type]
@@ -221,6 +231,7 @@ class _Row(_Schema):
     intent: _operators_name(128) | None = None  # type: ignore[valid-type]
     slots: Annotated[list[_Slot], Field(max_length=128), BeforeValidator(_listed)] = Field(default_factory=list)
     held_out: bool = False
+    notice: _name(64) | None = None  # type: ignore[valid-type]
 
 
 def parse(line: int, value: object) -> ManifestRow | BadRow:
@@ -232,6 +243,7 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
     """
     if not isinstance(value, dict):
         return BadRow(line, "the row is no JSON object; write one object a line")
+    value = _flat(value)
     try:
         row = _Row.model_validate({name: given for name, given in value.items() if given is not None})
         wake = _wake(row.wake)
@@ -256,7 +268,16 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         intent=row.intent,
         slots=slots,
         held_out=row.held_out,
+        notice=row.notice,
     )
+
+
+def _flat(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a row in which the uses and the notice of a consent, given as one object, are fields of their own."""
+    consent = value.get("consent")
+    if not isinstance(consent, Mapping) or "uses" not in consent or set(consent) - {"uses", "notice"}:
+        return value
+    return {**value, "consent": consent["uses"]} | ({"notice": consent["notice"]} if "notice" in consent else {})
 
 
 def statements_in(value: Mapping[Any, Any]) -> tuple[ConsentStatement, ...]:
@@ -264,6 +285,7 @@ def statements_in(value: Mapping[Any, Any]) -> tuple[ConsentStatement, ...]:
 
     A consent that can't be read may be a withdrawal, so it is taken as one from annotation and training.
     """
+    value = _flat(value)
     account = _account(value.get("account"))
     if account is None:
         return ()
@@ -272,6 +294,36 @@ def statements_in(value: Mapping[Any, Any]) -> tuple[ConsentStatement, ...]:
     except ValidationError:
         return (ConsentStatement(account, UNREADABLE, _time(value), readable=False),)
     return (ConsentStatement(account, frozenset(stated.consent), _time(value)),)
+
+
+def parse_statement(value: object) -> tuple[tuple[ConsentStatement, ...], str]:
+    """Return the consent statement of a line of a list of statements, and what is wrong with the line; "" if nothing.
+
+    A line with an account is a statement even where something else of it is wrong.
+    """
+    if not isinstance(value, dict):
+        return (), "the line can't be read; write account, consent and time"
+    found = statements_in(value | {"arrived_at": value.get("time")})
+    if set(value) - {"account", "consent", "time", "notice"}:
+        return found, "an unknown field; known are account, consent, time, notice"
+    if not found:
+        return (), "field account: give a string of 1 to 512 characters"
+    if not found[0].readable:
+        return found, "field consent: give a list of score, annotate, train; an empty one where the customer opted out"
+    if value.get("time") is not None and found[0].at is None:
+        return found, "field time: give an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z"
+    if not is_notice(value.get("notice")):
+        return found, "field notice: give the version of the notice, a string of 1 to 64 characters, or leave it out"
+    return found, ""
+
+
+def is_notice(value: object) -> bool:
+    """Return whether a value may be the version of a notice; None is none."""
+    try:
+        _Notice.model_validate({"notice": value})
+    except ValidationError:
+        return False
+    return True
 
 
 def statements_among(given: Mapping[str, Sequence[object]]) -> tuple[ConsentStatement, ...]:

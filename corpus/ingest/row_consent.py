@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from corpus.handle import Corpus
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.usable_recordings import MAY_CHANGE, event_utterances
 from corpus.records.base import digest
-from corpus.vault import consent, first_receipts
+from corpus.vault import consent, first_receipts, stated_consent
 from corpus.vault.event_ids import Event
+
+
+class NoticeSettings(Protocol):
+    """Which notices count: that of rows that name none, and those that are known; see `IngestSettings`."""
+
+    @property
+    def notice(self) -> str | None:
+        """Version that customers of rows without one saw."""
+        ...
+
+    @property
+    def notices(self) -> tuple[str, ...] | None:
+        """Versions that count; None for all."""
+        ...
 
 
 def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> None:
@@ -21,6 +37,29 @@ def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> None:
         for each in row.statements if row.line not in repeated else ():
             stated[each.account] = stated.get(each.account, consent.ALL) & each.consent
     consent.apply_statements(corpus.vault, stated, corpus.clock())
+
+
+def noticed(
+    corpus: Corpus, rows: Sequence[ManifestRow | BadRow], settings: NoticeSettings
+) -> list[ManifestRow | BadRow]:
+    """Return the rows with the consents that count: one to annotation only with a notice that says so.
+
+    Where a row names no notice, it is that of its account, as stated apart from rows, or that of the settings.
+    """
+    asked = {row.account for row in rows if isinstance(row, ManifestRow) and "annotate" in row.consent}
+    if not asked:
+        return list(rows)
+    stated = stated_consent.notices(corpus.vault, sorted(asked)) if settings.notice is None else {}
+
+    def counted(row: ManifestRow | BadRow) -> ManifestRow | BadRow:
+        if isinstance(row, BadRow) or "annotate" not in row.consent:
+            return row
+        seen = row.notice or stated.get(row.account) or settings.notice
+        if seen is not None and (settings.notices is None or seen in settings.notices):
+            return replace(row, notice=seen)
+        return replace(row, consent=row.consent - {"annotate"}, unnoticed=True)
+
+    return [counted(row) for row in rows]
 
 
 def _repeated(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> set[int]:

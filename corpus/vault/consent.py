@@ -54,6 +54,8 @@ class AccountRow:
         account: the account, encrypted; None once it was forgotten, and before its first utterance is ingested.
         score_ended_at, annotate_ended_at, train_ended_at: when it was last received that it does not give the consent.
         forgotten_at: when it was last forgotten.
+        agreed, agreed_at: bits of the consents that it gives from then on, as stated apart from rows, and when.
+        notice: version of the notice that the customer saw then.
     """
 
     account_key: str
@@ -64,6 +66,9 @@ class AccountRow:
     annotate_ended_at: datetime | None = None
     train_ended_at: datetime | None = None
     forgotten_at: datetime | None = None
+    agreed: int | None = None
+    agreed_at: datetime | None = None
+    notice: str | None = None
 
 
 def new_account(vault: Vault, key: str, generation: int = 1) -> AccountRow:
@@ -86,6 +91,8 @@ def withdraw(account: AccountRow, mask: int, at: datetime) -> AccountRow:
         ended_at = getattr(account, name)
         if not mask >> bit & 1 and (ended_at is None or at > ended_at):
             ended[name] = at
+    if account.agreed is not None:
+        ended["agreed"] = account.agreed & mask
     return replace(account, **ended)
 
 
@@ -96,7 +103,7 @@ def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[
     """
     masks = dict.fromkeys(utterance_ids, 0)
     statement = (
-        sa.select(keys.c.utterance_id, _allowed())
+        sa.select(keys.c.utterance_id, allowed_bits())
         .join(accounts, accounts.c.speaker_id == keys.c.speaker_id)
         .where(keys.c.wrapped.is_not(None))
     )
@@ -116,7 +123,7 @@ class Withdrawn:
 
 def withdrawn(vault: Vault) -> dict[str, Withdrawn]:
     """Return the utterances with a key from whose consent their customers took something back later, by id."""
-    allowed = _allowed()
+    allowed = allowed_bits()
     statement = (
         sa.select(keys.c.utterance_id, keys.c.speaker_id, allowed)
         .join(accounts, accounts.c.speaker_id == keys.c.speaker_id)
@@ -126,7 +133,7 @@ def withdrawn(vault: Vault) -> dict[str, Withdrawn]:
         return {row[0]: Withdrawn(row[1], _SETS[row[2]]) for row in conn.execute(statement)}
 
 
-def _allowed() -> sa.ColumnElement[int]:
+def allowed_bits() -> sa.ColumnElement[int]:
     """Return an expression for the bits of an utterance's consent, without those withdrawn since.
 
     Only an utterance that arrived and was first received after the last withdrawal is open: either time alone may be
@@ -228,7 +235,7 @@ def _received_and_open(conn: sa.Connection, speaker_ids: Sequence[str]) -> tuple
     """Return by speaker when their latest utterance was received, and the bits of the uses that any is open for."""
     received: dict[str, datetime] = {}
     opened: dict[str, int] = {}
-    allowed = _allowed()
+    allowed = allowed_bits()
     statement = (
         sa.select(keys.c.speaker_id, allowed, sa.func.max(keys.c.received_at, type_=UtcDateTime))
         .join(accounts, accounts.c.speaker_id == keys.c.speaker_id)
@@ -252,6 +259,11 @@ def update_accounts(conn: sa.Connection, rows: Sequence[AccountRow]) -> None:
         update.values(**values),
         [{"key": row.account_key, **{f"new_{name}": getattr(row, name) for name in names}} for row in rows],
     )
+
+
+def uses_of(mask: int) -> frozenset[str]:
+    """Return the consents whose bits are set."""
+    return _SETS[mask]
 
 
 def mask_of(consent: Iterable[str]) -> int:

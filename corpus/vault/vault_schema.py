@@ -40,6 +40,10 @@ accounts: Final = sa.Table(
     sa.Column("annotate_ended_at", UtcDateTime, nullable=True),
     sa.Column("train_ended_at", UtcDateTime, nullable=True),
     sa.Column("forgotten_at", UtcDateTime, nullable=True),
+    # what it was last stated, apart from its rows, that the account gives from then on, and the notice that it saw
+    sa.Column("agreed", sa.BigInteger, nullable=True),
+    sa.Column("agreed_at", UtcDateTime, nullable=True),
+    sa.Column("notice", sa.Text, nullable=True),
 )
 
 keys: Final = sa.Table(

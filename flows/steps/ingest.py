@@ -65,6 +65,8 @@ class IngestReport(Result):
         recovered: rows of those that were refused for their clip, or came ahead of the clock, and are accepted now;
             None where none is.
         one_channel: accepted rows whose channels cancel, so that the loudest one was stored; None where there are none.
+        unnoticed: accepted rows whose consent to annotation does not count, as no notice is named; None where there are
+            none.
         still_refused: counts by reason of the rows whose clips are still unusable, or that are still ahead of the
             clock, of those manifests of the inbox of which no row is accepted yet; `received` and `refused` leave them
             out. None where there are none.
@@ -82,6 +84,7 @@ class IngestReport(Result):
     already: int | None = None
     recovered: int | None = None
     one_channel: int | None = None
+    unnoticed: int | None = None
     still_refused: Mapping[str, int] | None = None
     failed: Mapping[str, str] | None = None
     narrowed: Narrowed | None = None
@@ -201,6 +204,7 @@ class _Counted:
     already: int = 0
     recovered: int = 0
     one_channel: int = 0
+    unnoticed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     still_refused: Counter[str] = field(default_factory=Counter)
     refused_lines: list[RefusedManifestLine] = field(default_factory=list)
@@ -212,6 +216,7 @@ class _Counted:
         self.recovered += report.recovered
         earlier = report.known and self.from_inbox
         self.one_channel += report.recovered_one_channel if earlier else report.one_channel
+        self.unnoticed += 0 if earlier else report.unnoticed
         if earlier:
             self.received += report.recovered
             self.accepted += report.recovered
@@ -238,6 +243,7 @@ class _Counted:
             already=self.already or None,
             recovered=self.recovered or None,
             one_channel=self.one_channel or None,
+            unnoticed=self.unnoticed or None,
             still_refused=dict(sorted(self.still_refused.items())) or None,
             failed=self.failed or None,
         )

@@ -16,7 +16,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion
 from corpus.storage.operations import Operation, result_of
-from corpus.tables import costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
+from corpus.tables import consent_use, costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry

@@ -59,6 +59,7 @@ class Life:
                 "locale": "en-GB",
                 "device_type": "speaker",
                 "consent": sorted(row.uses),
+                "notice": "v1",
                 "wake": {"button": True},
                 "arrived_at": (NOON + row.hour * HOUR).isoformat(),
                 "event_id": str(row.event),

@@ -1,4 +1,4 @@
-"""Times of first receipt: a withdrawal counts from its receipt, for all that arrived or was received until then."""
+"""Times of first receipt, from which withdrawals count, and what accounts state apart from their rows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,9 @@ def upgrade() -> None:
     # Older versions compared the time of arrival alone. With a receipt that is no earlier, what was open stays open and
     # what was closed stays closed.
     op.execute("UPDATE keys SET received_at = CASE WHEN arrived_at > touched_at THEN arrived_at ELSE touched_at END")
+    op.add_column("accounts", sa.Column("agreed", sa.BigInteger(), nullable=True))
+    op.add_column("accounts", sa.Column("agreed_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("accounts", sa.Column("notice", sa.Text(), nullable=True))
     op.create_table(
         "first_receipts",
         sa.Column("event", sa.Text(), nullable=False),
@@ -24,4 +27,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("first_receipts")
+    for name in ("notice", "agreed_at", "agreed"):
+        op.drop_column("accounts", name)
     op.drop_column("keys", "received_at")
