@@ -79,7 +79,7 @@ CROSS_CUTTING = {
 
 
 UNUSED = {
-    "corpus.vault.consent.set_consent": "an account's consent has no command yet",
+    "corpus.vault.consent.set_consent": "for whoever withdraws without the command, such as an operator's own program",
     "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
     "corpus.tables.erasure.compact": "erasure has no command yet",
     "corpus.tables.retention.expired": "erasure by age has no command yet",

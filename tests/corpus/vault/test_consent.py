@@ -105,7 +105,7 @@ def test_an_account_without_utterances_is_a_keyed_hash_with_the_times_of_its_wit
     speaker = identity.pseudonym(corpus.vault, key, 1)
     with database.reading(corpus.vault.engine) as conn:
         stored = [tuple(row) for row in conn.execute(sa.select(vault_schema.accounts))]
-    assert stored == [(key, 1, speaker, None, None, NOON, NOON, None)]
+    assert stored == [(key, 1, speaker, None, None, NOON, NOON, None, None, None, None)]
     assert vault.speaker_of(corpus.vault, "ada") is None
     assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
 
