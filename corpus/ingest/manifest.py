@@ -7,7 +7,9 @@ somebody's name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,6 +22,10 @@ from corpus.storage.json_lines import RepeatedKey, read_lines, strict_json
 
 MAX_LINE: Final = 1 << 18
 """Longest line of JSON that is read [bytes]; a longer one is refused without loading it into memory."""
+
+_ACCOUNTS: Final = re.compile(rb'"account"\s*:\s*("(?:[^"\\]|\\.)*"|\d{1,512})')
+_CONSENTS: Final = re.compile(rb'"consent"\s*:\s*(\[[^][]{0,1024}\])')
+"""An account and a consent in a line that is no JSON, such as one that was cut off."""
 
 _BUFFER: Final = 1 << 20  # [bytes]; a line of a gigabyte is skipped 25 times faster than with Python's 8 kB
 
@@ -107,8 +113,24 @@ def _statements_of_bad_line(line: bytes) -> tuple[ConsentStatement, ...]:
     try:
         pairs = json.loads(line.decode("utf-8", "surrogateescape"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
-        return ()
+        return _statements_of_broken_line(line)
     given: dict[str, list[object]] = {}
     for name, value in pairs if isinstance(pairs, _Pairs) else ():
         given.setdefault(name, []).append(value)
     return statements_among(given)
+
+
+def _statements_of_broken_line(line: bytes) -> tuple[ConsentStatement, ...]:
+    """Return the consent statements of a line that is no JSON; they are none to tell a manifest by."""
+    given = {
+        name: [_value(each) for each in found]
+        for name, found in (("account", _ACCOUNTS.findall(line)), ("consent", _CONSENTS.findall(line)))
+    }
+    return tuple(replace(each, readable=False) for each in statements_among(given)) if given["account"] else ()
+
+
+def _value(text: bytes) -> object:
+    try:
+        return json.loads(text.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return None

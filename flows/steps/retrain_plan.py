@@ -9,7 +9,7 @@ from typing import Protocol
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
-from corpus.records.models import ModelVersion, Snapshot
+from corpus.records.models import Snapshot
 from corpus.storage import operation_ids
 from corpus.storage.operations import committed
 from corpus.tables import judgements, snapshots
@@ -81,7 +81,8 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         kind: `asr` or `intent`.
         cycle: name of the nightly run, or `by-hand`.
         only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
-            audit rows: those decide about promotion alone.
+            audit rows: those decide about promotion alone. Where the newest version learned from an utterance that was
+            erased since, none waits for labels either.
     """
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     given = settings.asr if kind == "asr" else settings.intent
@@ -106,8 +107,8 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     if may_win and not judged:
         return replace(draft, version=newest.version)
     why = _refused_before(corpus, draft)
-    if only_if_due:
-        why = _not_due(settings.night, draft, newest) or why
+    if only_if_due and not newest.tainted:  # without what was erased, however few labels are new
+        why = _not_due(settings.night, draft) or why
     elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
         why = why or ("" if snapshot.of("train") else _nothing_to_learn(snapshot))
@@ -163,13 +164,8 @@ def since_newest(changes: LabelChanges) -> str:
     return f"since the newest version, {changes.text()}"
 
 
-def _not_due(night: NightSettings, draft: RetrainPlan, newest: ModelVersion) -> str:
-    """Return that there are too few new labels; "" where a retraining is due.
-
-    It is due at once where the newest version learned from what was erased or may no longer be trained on.
-    """
-    if newest.tainted:
-        return "" if draft.snapshot.of("train") else _nothing_to_learn(draft.snapshot)
+def _not_due(night: NightSettings, draft: RetrainPlan) -> str:
+    """Return that there are too few new labels; "" where a retraining is due."""
     if draft.changes.count >= night.min_new_labels:
         return ""
     return f"{since_newest(draft.changes)}; a retraining is due at {night.min_new_labels}"

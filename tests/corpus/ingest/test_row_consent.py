@@ -65,6 +65,8 @@ REFUSED: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "a key twice": with_text(b', "locale": "en-GB"'),
     "a number that is none": with_text(b', "extra": NaN'),
     "a string that is not UTF-8": with_text(b', "text": "caf\xe9"'),
+    "a line that is cut off": lambda value: as_json(value)[:-9],
+    "two lines in one": lambda value: as_json(value) + as_json(value),
     "the account twice": with_text(b', "account": ' + json.dumps(ADA).encode()),
     "another account besides": with_text(b', "account": "somebody"'),
 }
@@ -78,6 +80,7 @@ UNREADABLE: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "a number": with_field(consent=0),
     "an object": with_field(consent={"score": True}),
     "too many": with_field(consent=["score", "annotate", "train"] * 6),
+    "cut off within the consent": lambda value: (line := as_json(value))[: line.index(b"annotate")],
     "twice, once unreadable": with_text(b', "consent": "all"'),
 }
 """Rows whose consent can't be read."""

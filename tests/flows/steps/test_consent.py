@@ -36,7 +36,7 @@ def allowed(world: World, account: str) -> dict[str, bool]:
 
 def learned_from(world: World, utterance_id: str) -> None:
     """Leave a version that learned from an utterance."""
-    snapshot = Snapshot((SnapshotRow(utterance_id, 1, "train"),))
+    snapshot = Snapshot((SnapshotRow(utterance_id, 1, "train", 1.0),))
     with world.corpus.operation("learned", "retrain") as op:
         snapshots.put_snapshot(op.conn, snapshot, "intent")
         models.put_version(op.conn, ModelVersion("intent", "2", "run", snapshot.snapshot_id, "base", "", "nowhere"))

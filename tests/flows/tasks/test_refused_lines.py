@@ -19,7 +19,7 @@ SAID = "what nobody may read"
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with round_of(tmp_path / "home", 4) as made:
-        made.settings.answers.mkdir()
+        made.settings.answers.mkdir(parents=True, exist_ok=True)
         yield made
 
 
