@@ -84,6 +84,14 @@ def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def ends_unspaced(text: str, at: int) -> bool:
+    """Return whether a word may end before the character at `at`, inside of the text, though no space is there.
+
+    So it is beside a letter that is written without spaces between words.
+    """
+    return bool(_UNSPACED.match(text[at - 1]) or _UNSPACED.match(text[at])) and _whole(text[at])
+
+
 def slot_title(number: int, name: object) -> str:
     """Return how a message names a slot: by number and, where it has one, by its name, on one short line."""
     shown = clean_name(_CONTROL.sub(" ", name))[:_LONGEST_SHOWN].strip() if isinstance(name, str) else ""

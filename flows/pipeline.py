@@ -8,6 +8,8 @@ task is a step or a shard, never an utterance.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ from flows import stages
 from flows.models.base_models import OnOther, ensure_champions
 from flows.models.inventory import names_in_use
 from flows.models.known_texts import champions_on_labels
-from flows.models.registry import KINDS
+from flows.models.registry import KINDS, verify_again
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
 from flows.reports.night_page import night_markdown
@@ -54,6 +56,14 @@ def _on_other(switch_base: bool, *, unattended: bool = False) -> OnOther:
     return "keep" if unattended else "refuse"
 
 
+@contextmanager
+def _opened(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
+    """Open the corpus for a flow, which verifies the files of models anew: a process may run night after night."""
+    with open_for_flow(config) as (corpus, settings):
+        verify_again()
+        yield corpus, settings
+
+
 def run_name() -> str:
     """Return the name of a flow run on Prefect's pages: the flow, its kind of model, and the night or today."""
     given = runtime.flow_run.parameters or {}
@@ -65,7 +75,7 @@ def run_name() -> str:
 @without_content
 def ingest(manifest: str, config: str | None = None) -> IngestReport:
     """Ingest the utterances of a manifest."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         report = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, [Path(manifest)], from_inbox=False)
         return stages.settle_withdrawn(corpus, settings, report)
 
@@ -80,7 +90,7 @@ def import_corpus(
     config: str | None = None,
 ) -> ImportReport:
     """Import the utterances and labels of a labelled corpus."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         report = run_step("import", import_corpus_step.import_corpus, corpus, settings, source, split, subset, limit)
         return stages.settle_withdrawn(corpus, settings, report)
 
@@ -91,7 +101,7 @@ def score(
     night: str | None = None, config: str | None = None, switch_base: bool = False, part: str | None = None
 ) -> ScoreReport:
     """Score the utterances that the champions have not scored yet, or those of a damaged part again."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         if part is not None and night is not None:
             raise UsageError("--part names the clips to score: leave out --night")
         if part is not None:
@@ -109,7 +119,7 @@ def score(
 @without_content
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
     """Choose the few utterances of the night that annotators are to label."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         return stages.sample(corpus, settings, closed_night(settings.night, night))
 
 
@@ -117,7 +127,7 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
 @without_content
 def export(night: str | None = None, round_: str | None = None, config: str | None = None) -> ExportReport:
     """Export the chosen utterances of a night, or those of a round that asks again, as tasks for annotators."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         return stages.export(corpus, settings, round_ or closed_night(settings.night, night).name, again=True)
 
 
@@ -125,7 +135,7 @@ def export(night: str | None = None, round_: str | None = None, config: str | No
 @without_content
 def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
     """Merge annotators' answers into labels; without files, the answers in the inbox and in the annotation backend."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         return stages.merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
 
@@ -135,7 +145,7 @@ def retrain(kind: str, config: str | None = None, switch_base: bool = False) -> 
     """Train a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         return stages.retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
@@ -148,7 +158,7 @@ def sweep(
     """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
-    with open_for_flow(None) as (corpus, settings):
+    with _opened(None) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.people)
         plan = plan_sweep(corpus, settings, kind, tried, trials, seeds, folds)
@@ -195,7 +205,7 @@ def nightly(night: str | None = None, config: str | None = None, switch_base: bo
     A run that nobody watches asks nothing: where the settings name another base than the home's, it keeps the home's.
     """
     on_other = _on_other(switch_base, unattended=ACTIVE.get() is None or not sys.stdin.isatty())
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         when = closed_night(settings.night, night)
         warnings = ensure_champions(corpus, settings.home, settings.models, settings.tracking, on_other)
         with stages.mlflow_cycle(corpus, settings.home, settings.tracking, when.name):
@@ -213,7 +223,7 @@ def nightly(night: str | None = None, config: str | None = None, switch_base: bo
 @without_content
 def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
-    with open_for_flow(config) as (corpus, settings):
+    with _opened(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
         with stages.mlflow_cycle(corpus, settings.home, settings.tracking, night):
             merged = stages.merge(corpus, settings, None)

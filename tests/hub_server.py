@@ -1,4 +1,4 @@
-"""A server on this machine in the shape of the Hugging Face hub: models at commits, and downloads that can be cut."""
+"""A server on this machine in the shape of the Hugging Face hub: repositories at commits, downloads that can be cut."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class Hub:
 
     Attributes:
         url: its address.
-        models: folder by hub id and commit.
+        models, datasets: folder by hub id and commit.
         cut: names of files whose download ends in the middle.
         served: paths of the files that were sent whole.
     """
 
     url: str = ""
     models: dict[tuple[str, str], Path] = field(default_factory=dict)
+    datasets: dict[tuple[str, str], Path] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     served: list[str] = field(default_factory=list)
 
@@ -44,11 +45,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         parts = urlparse(self.path).path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            self._api("/".join(parts[2:4]), parts[4:])
+        if parts[0] == "api" and parts[1:2] in (["models"], ["datasets"]):
+            self._api(self.hub.models if parts[1] == "models" else self.hub.datasets, "/".join(parts[2:4]), parts[4:])
             return
+        repositories = self.hub.models
+        if parts[0] == "datasets":
+            repositories, parts = self.hub.datasets, parts[1:]
         commit, name = (parts[3], "/".join(parts[4:])) if len(parts) > 4 else ("", "")
-        folder = self.hub.models.get(("/".join(parts[:2]), commit))
+        folder = repositories.get(("/".join(parts[:2]), commit))
         if folder is None or not (folder / name).is_file():
             self._missing("RevisionNotFound" if folder is None else "EntryNotFound")
             return
@@ -65,24 +69,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
             self.hub.served.append(name)
 
-    def _api(self, hub_id: str, rest: list[str]) -> None:
+    def _api(self, repositories: dict[tuple[str, str], Path], hub_id: str, rest: list[str]) -> None:
         commit = rest[1] if len(rest) > 1 else ""
-        folder = self.hub.models.get((hub_id, commit))
+        folder = repositories.get((hub_id, commit))
         if folder is None:
-            known = any(name == hub_id for name, _ in self.hub.models)
+            known = any(name == hub_id for name, _ in repositories)
             self._missing("RevisionNotFound" if known else "RepoNotFound")
             return
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         if rest[0] == "tree":
-            entries = [
-                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": "0" * 40}
-                for path in files
-            ]
-            self._json(entries)
+            inside = folder.joinpath(*rest[2:])
+            if not inside.is_dir():
+                self._missing("EntryNotFound")
+                return
+            found = inside.iterdir() if "recursive=false" in self.path.lower() else files
+            self._json([self._entry(path, folder) for path in sorted(found)])
             return
         siblings = [{"rfilename": str(path.relative_to(folder))} for path in files]
         card = {"license": "apache-2.0"}
         self._json({"id": hub_id, "modelId": hub_id, "sha": commit, "siblings": siblings, "cardData": card})
+
+    @staticmethod
+    def _entry(path: Path, folder: Path) -> dict[str, object]:
+        kind = "directory" if path.is_dir() else "file"
+        return {"type": kind, "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": "0" * 40}
 
     def _json(self, document: object) -> None:
         data = json.dumps(document).encode()

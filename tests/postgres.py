@@ -71,6 +71,21 @@ class Server:
             _wait_for(self)
 
     @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop every process of the server, which keeps its connections, and let them go on after the block."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        processes = [self.process.pid, *map(int, children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
+    @contextlib.contextmanager
     def corpus(self) -> Iterator[dict[str, str]]:
         """Give the settings of a corpus on two databases of the newest schema and without rows."""
         names = self._free.pop() if self._free else {which: self._filled(which) for which in TABLES}

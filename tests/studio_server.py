@@ -15,6 +15,9 @@ from typing import Any
 
 TITLE = "answers"
 
+SHOWN = ("audio", "asr_text")
+"""Data of a task that the real server wants as text, as its pages show it."""
+
 
 @dataclass
 class Studio:
@@ -25,12 +28,14 @@ class Studio:
         tasks: by number, with their annotations.
         refuses_drafts: whether it refuses tasks with predictions.
         title: of its project.
+        users: logins by number.
     """
 
     url: str = ""
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     refuses_drafts: bool = False
     title: str = TITLE
+    users: dict[int, str] = field(default_factory=lambda: {1: "ann", 2: "bob"})
 
     def put(self, *tasks: dict[str, Any]) -> None:
         for task in tasks:
@@ -47,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answers: dict[str, Any] = {
             "/api/projects": {"results": [{"id": 1, "title": self.studio.title}]},
-            "/api/users": [{"id": 1, "email": "ann"}, {"id": 2, "email": "bob"}],
+            "/api/users": [{"id": number, "email": login} for number, login in self.studio.users.items()],
             "/api/tasks": {"tasks": list(self.studio.tasks.values()), "total": len(self.studio.tasks)},
         }
         self._answer(200, answers[self.path.partition("?")[0]])
@@ -56,6 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
         tasks = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.studio.refuses_drafts and any("predictions" in task for task in tasks):
             self._answer(400, {"detail": "no such label"})
+            return
+        if not all(isinstance(task["data"].get(name), str) for task in tasks for name in SHOWN):
+            self._answer(400, {"detail": "no text"})
             return
         self.studio.put(*tasks)
         self._answer(201, {"task_count": len(tasks)})

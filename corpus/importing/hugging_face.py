@@ -6,7 +6,9 @@ are read as Arrow tables, since decoding audio in `datasets` needs torchcodec.
 
 from __future__ import annotations
 
+import csv
 import glob
+import io
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -125,14 +127,32 @@ def hub(repo: str, revision: str | None, split: str | None, subset: str | None, 
         if subset not in subsets and (subset is not None or len(subsets) > 1):
             raise UsageError(f"{repo} has the subsets {', '.join(subsets)}; choose one with --subset")
         builder = datasets.load_dataset_builder(repo, subset, revision=commit, cache_dir=str(cache))
-        if type(builder).__name__.startswith("Parquet"):
+        kinds = {each.__name__ for each in type(builder).__mro__}  # for a repository it is a class of its own
+        if "Parquet" in kinds:
             return _parquet(repo, "hub", builder, split, None)
-        if type(builder).__name__ == "AudioFolder" and (files := _plain_files(builder)) is not None:
+        if "AudioFolder" in kinds and (files := _plain_files(builder)) is not None:
             source = audio_folder(repo, files, builder.EXTENSIONS, split, f"hf://datasets/{repo}@{commit}", None)
             return replace(source, kind="hub")
-        if type(builder).__name__ == "Csv":  # otherwise pandas would guess the types of the columns
-            builder.config.dtype, builder.config.keep_default_na = "str", False
+        if "Csv" in kinds:
+            _read_cells_as_text(builder)
         return _streamed(repo, "hub", builder.as_streaming_dataset(), split, None)
+
+
+def _read_cells_as_text(builder: Any) -> None:
+    """Let all columns of the CSV files of a repository be text, where its card says nothing of them.
+
+    pandas would guess their types, so that `001` became a number and `NA` nothing.
+    """
+    config = builder.config
+    config.keep_default_na = False
+    if config.features is not None:
+        return
+    first = next(str(file) for files in config.data_files.values() for file in files)
+    with opened(first) as stream:
+        header = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=config.sep)
+        names = config.names or next(header, [])
+    text = _library().Value("string")
+    config.features = builder.info.features = _library().Features({name: text for name in names if name})
 
 
 def _streamed(name: str, kind: str, found: Mapping[Any, Any], split: str | None, folder: Path | None) -> Source:

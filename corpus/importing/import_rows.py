@@ -176,7 +176,7 @@ def import_rows(
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
         read_recording = _reader_of(batch, ingest.audio)
         report = ingest_batch(corpus, operation_id, rows, read_recording, latest, refusals)
-        if AHEAD in report.refused or BAD_ROW in report.refused:
+        if not {AHEAD, BAD_ROW, "duplicate"}.isdisjoint(report.refused):
             report = _again(corpus, operation_id, report, rows, read_recording, latest, refusals)
         received += report.received
         accepted += report.accepted
@@ -210,7 +210,7 @@ def _again(
     latest: datetime,
     refusals: Refusals,
 ) -> BatchReport:
-    """Ingest the rows of a batch whose time of arrival was ahead of the clock and has come, or that can be read now.
+    """Ingest the rows of a batch whose reason for the refusal holds no more: a time has come, or an event is new.
 
     Args:
         corpus: the corpus to write to.
@@ -225,8 +225,9 @@ def _again(
         The counts of the batch as they are now.
     """
     before = refused_again.refused_lines(corpus, [batch_id]).lines
-    reasons = {line: each.reason for line, each in before.items() if each.reason in (AHEAD, BAD_ROW)}
-    due = [row for row in rows if row.line in reasons and refused_again.due(row, reasons[row.line], latest)]
+    refused = [row for row in rows if row.line in before]
+    new = refused_again.new_events(corpus, [row for row in refused if before[row.line].reason == "duplicate"])
+    due = [row for row in refused if row.line in new or refused_again.due(row, before[row.line].reason, latest)]
     details = [*report.refused_lines]
     if due:
         details += ingest_refused(corpus, batch_id, due, read_recording, latest, refusals).refused_lines

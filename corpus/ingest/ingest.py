@@ -263,7 +263,7 @@ def _ingest_again(
     refusals = Refusals()
     before = refused_again.refused_lines(corpus, batch_ids)
     reader = _reader(manifest.parent, settings.audio)
-    changed = refused_again.changed(before, manifest, reader, settings.audio, latest, on_progress)
+    changed = refused_again.changed(corpus, before, manifest, reader, settings.audio, latest, on_progress)
     due = (row_consent.noticed(corpus, rows, settings) for rows in changed)
     for rows, read_recording in _prefetch(due, manifest.parent, settings.audio, decoders):
         batch_id = before.lines[rows[0].line].batch_id

@@ -2,14 +2,15 @@
 
 A file may have been added, or replaced, since its row was refused, and a time of arrival that was ahead of the clock
 may have come. A row that could not be read is offered again once it can: earlier versions refused early arrivals, and
-forms of times, as bad rows. What else a row's text is refused for stays so, as the manifest is the same. A row whose
-file still has the same fault, or is gone since, keeps its reason: nothing changes. A file that was decoded before is
-decoded again only where it, the limits or the rules of decoding changed, see `corpus.audio.file_state`.
+forms of times, as bad rows. A duplicate is offered again once its event is neither stored nor erased: earlier versions
+took the event of another account for it. What else a row's text is refused for stays so, as the manifest is the same. A
+row whose file still has the same fault, or is gone since, keeps its reason: nothing changes. A file that was decoded
+before is decoded again only where it, the limits or the rules of decoding changed, see `corpus.audio.file_state`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -24,7 +25,17 @@ from corpus.ingest.ingest_batch import Batch
 from corpus.ingest.manifest import read
 from corpus.ingest.manifest_row import BAD_ROW, BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
-from corpus.ingest.usable_recordings import AHEAD, DUPLICATE, ERASED, IS_AHEAD, MAY_CHANGE, Refusal, audio_detail
+from corpus.ingest.usable_recordings import (
+    AHEAD,
+    DUPLICATE,
+    ERASED,
+    IS_AHEAD,
+    MAY_CHANGE,
+    Refusal,
+    audio_detail,
+    event_utterances,
+    stored_refusals,
+)
 from corpus.storage import operation_ids
 from corpus.storage.database import writing
 from corpus.tables import ingest_batches
@@ -32,10 +43,12 @@ from corpus.tables.ingest_batches import RefusedFile, RefusedLine
 
 PATHS_FROM: Final = "the manifest's folder"
 
-_OF_TEXT: Final = (AHEAD, BAD_ROW)
+_DUPLICATE: Final = "duplicate"
+
+_OF_TEXT: Final = (AHEAD, BAD_ROW, _DUPLICATE)
 """Reasons for which the row's text alone was looked at."""
 
-_OF_ROW: Final = {"duplicate": DUPLICATE, "erased": ERASED}
+_OF_ROW: Final = {_DUPLICATE: DUPLICATE, "erased": ERASED}
 """What is said of a row that was refused for its file before and for itself since: its file is not read again."""
 
 
@@ -62,8 +75,8 @@ class RefusedAgain:
 
     @property
     def may_change(self) -> dict[int, RefusedLine]:
-        """Return the lines that are refused for their file, a time of arrival that has not come, or as bad rows."""
-        return {number: each for number, each in self.lines.items() if each.reason in (*MAY_CHANGE, BAD_ROW)}
+        """Return the lines that are refused for their file, or for what has to be looked at in their row again."""
+        return {number: each for number, each in self.lines.items() if each.reason in (*MAY_CHANGE, *_OF_TEXT)}
 
     def with_details(self, known: Sequence[Refusal]) -> list[Refusal]:
         """Return the lines in order, with the last known detail of the reason that each has now.
@@ -110,6 +123,7 @@ def keep_files(corpus: Corpus, refused: RefusedAgain) -> None:
 
 
 def changed(
+    corpus: Corpus,
     refused: RefusedAgain,
     manifest: Path,
     read_recording: ReadRecording,
@@ -117,9 +131,10 @@ def changed(
     latest: datetime,
     on_looked: Callable[[int], None] | None = None,
 ) -> Iterator[Batch]:
-    """Yield the rows whose file is another than when they were refused, or whose time has come, batch by batch.
+    """Yield the rows whose reason for the refusal may hold no more, batch by batch.
 
     Args:
+        corpus: the corpus, where a duplicate's event is looked up.
         refused: the refused lines; its `details` and `files` get the rows that stay refused.
         manifest: the same bytes as when it was ingested.
         read_recording: gives the recording of a row.
@@ -135,37 +150,51 @@ def changed(
     if not again:  # no need to read the manifest
         return
     for _, rows in groupby(read(manifest, again), key=lambda row: again[row.line].batch_id):
+        batch = list(rows)
+        new = new_events(corpus, [row for row in batch if again[row.line].reason == _DUPLICATE])
         found: Batch = []
-        for row in rows:
-            looked += 1
-            if again[row.line].reason in _OF_TEXT:
-                if due(row, again[row.line].reason, latest):
+        for row in batch:
+            before = again[row.line]
+            if before.reason in _OF_TEXT:
+                if row.line in new or due(row, before.reason, latest):
                     found.append(row)
-                elif again[row.line].reason == AHEAD:
+                elif before.reason == AHEAD:
                     refused.details.append((row.line, AHEAD, IS_AHEAD))
                 continue
             try:
-                refusal = _same_refusal(row, again[row.line], manifest.parent, read_recording, limits)
+                refusal = _same_refusal(row, before, manifest.parent, read_recording, limits)
             except HostFault as fault:
                 raise HostFault(f"line {row.line}: {fault}") from fault
             if refusal is not None:
-                refused.add(again[row.line], refusal)
+                refused.add(before, refusal)
             elif isinstance(row, ManifestRow):
                 found.append(row)
+        looked += len(batch)
         if on_looked is not None:
             on_looked(looked)
         if found:
             yield found
 
 
+def new_events(corpus: Corpus, duplicates: Iterable[ManifestRow | BadRow]) -> set[int]:
+    """Return the lines of rows, refused as duplicates, whose event is neither stored nor erased now.
+
+    The clip of a row without an event id is its own event, so it is a duplicate of itself alone and stays one.
+    """
+    named = event_utterances(corpus, duplicates)
+    with corpus.read() as conn:
+        stored = stored_refusals(conn, named.values())
+    return {line for line, utterance_id in named.items() if utterance_id not in stored}
+
+
 def due(row: ManifestRow | BadRow, reason: str, latest: datetime) -> bool:
-    """Return whether a row that was refused as ahead of the clock, or as a bad row, is worth another ingest now.
+    """Return whether a row that was refused for its text is worth another ingest now; of duplicates, see `new_events`.
 
     A bad row that is valid now gets at least the reason that it has now, which is another one.
     """
     if not isinstance(row, ManifestRow):
         return False
-    return reason == BAD_ROW or row.arrived_at <= latest
+    return reason == BAD_ROW or (reason == AHEAD and row.arrived_at <= latest)
 
 
 def _same_refusal(

@@ -120,6 +120,9 @@ def _postgresql(url: sa.URL, timeout: float, **options: Any) -> sa.Engine:
         made = sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **options)
     except ModuleNotFoundError as error:
         raise SettingsError("a postgresql:// URL needs the package psycopg; pip install 'earmark[postgres]'") from error
+    from corpus.storage.postgres_watch import connected
+
+    sa.event.listen(made, "do_connect", lambda _, __, args, options: connected(timeout, *args, **options))
     sa.event.listen(made, "handle_error", lambda context: _raise_server_fault(context, made, timeout))
     return made
 
@@ -137,7 +140,11 @@ def _raise_server_fault(context: sa.ExceptionContext, engine: sa.Engine, timeout
         raise HostFault(
             f"the database {named(engine)} can't store: {_first_line(error)}; free some space on its server"
         )
-    if context.is_disconnect and not context.is_pre_ping:
+    if context.is_pre_ping:
+        return  # the pool connects again
+    if context.connection is None and isinstance(error, context.dialect.loaded_dbapi.OperationalError):
+        raise Unreachable(f"the database {named(engine)} can't be used: {_first_line(error)}; start it or fix its URL")
+    if context.is_disconnect:
         raise Unreachable(f"the database {named(engine)} went away: {_first_line(error)}; start it or fix its URL")
 
 

@@ -122,6 +122,11 @@ def merge_label_studio(answers_digest: str) -> str:
     return f"merge/label-studio/{answers_digest}"
 
 
+def report_fault(answer_digest: str) -> str:
+    """Return the id of reporting an answer in Label Studio that can't be read, by the digest of its state."""
+    return f"merge/label-studio/fault/{answer_digest}"
+
+
 def merge_backend(name: str, answers_digest: str) -> str:
     """Return the id of merging the answers in another package's annotation backend, by its name and their digest."""
     return f"merge/{name}/{answers_digest}"

@@ -21,6 +21,10 @@ from corpus.storage import records_schema as schema
 from corpus.storage.database import insert_new, writing
 
 
+class Overtaken(Exception):
+    """Files that were written for an operation before it began no longer fit the records: they are written again."""
+
+
 @dataclass(slots=True)
 class Operation:
     """A step inside its transaction.

@@ -28,7 +28,7 @@ _SESSION: Final = (
 
 
 @contextlib.contextmanager
-def hold_database(url: str, holder: str, patience: float = 0.0) -> Iterator[None]:
+def hold_database(url: str, holder: str, patience: float = 0.0, timeout: float = 30.0) -> Iterator[None]:
     """Lock a PostgreSQL database until the block ends or the process dies; do nothing for SQLite.
 
     The lock exists as long as its connection, so a connection pooler must not assign connections by transaction.
@@ -37,12 +37,13 @@ def hold_database(url: str, holder: str, patience: float = 0.0) -> Iterator[None
         url: URL of the records.
         holder: name of this run, for the message to other runs.
         patience: how long to wait for another run [s].
+        timeout: how long a server that does not answer is waited for [s].
 
     Raises:
         HomeBusy: another run has the lock; the message names it, and since when it runs.
         Unreachable: the server does not answer.
     """
-    engine = database.engine(url)
+    engine = database.engine(url, timeout)
     try:
         if engine.dialect.name != "postgresql":
             yield

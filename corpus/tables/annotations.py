@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
+from corpus.names import clean_name
 from corpus.records.annotations import LONGEST_LEAD_TIME, Annotation
 from corpus.records.base import OTHER_INTENT, canonical_json
 from corpus.records.inventory import Inventory, names_outside
@@ -99,6 +100,18 @@ def put_annotations(
         update = sa.update(tasks).where(tasks.c.task_id == sa.bindparam("id")).values(state="answered")
         op.conn.execute(update, [{"id": i} for i in sorted({row["task_id"] for row in rows})])
     return dict(counts)
+
+
+def by_stored_names(conn: sa.Connection, annotations: Iterable[Annotation]) -> list[Annotation]:
+    """Return the answers by the names under which their authors are stored; a new author's name is in its clean form.
+
+    Earlier versions stored names as they were written. Whoever has answers under such a name alone keeps it, so that a
+    correction takes the place of an earlier answer, and a person is never two.
+    """
+    names = set(conn.execute(sa.select(answers.c.annotator_id).distinct()).scalars())
+    former = {clean_name(name): name for name in sorted(names) if clean_name(name) not in names}
+    cleaned = ((annotation, clean_name(annotation.annotator_id)) for annotation in annotations)
+    return [replace(annotation, annotator_id=former.get(name, name)) for annotation, name in cleaned]
 
 
 def contradicted_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> list[str]:

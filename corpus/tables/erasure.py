@@ -1,14 +1,15 @@
 """Erasure: destroy the keys of utterances first, then their rows, their statistics and the files that contain them.
 
-There are three steps, and each can be killed and run again: the vault (`destroy`, `forget`); the records, in one
-operation; the files that this operation replaced, with those of unfinished trainings. A training that runs meanwhile
-may fail and must be run again. `compact` rewrites packs, whose erased clips can't be decrypted any more.
+There are four steps, and each can be killed and run again: the vault (`destroy`, `forget`); copies of files without
+what is erased; the records, in one operation; the files that this operation replaced, with those of unfinished
+trainings. So no database is locked while the content store is slow. A training that runs meanwhile may fail and must be
+run again. `compact` rewrites packs, whose erased clips can't be decrypted any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
 
 import sqlalchemy as sa
 
@@ -18,7 +19,7 @@ from corpus.settings import places
 from corpus.storage import files, operation_ids, packs, prediction_parts, work_folder
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
-from corpus.storage.operations import Operation
+from corpus.storage.operations import Operation, Overtaken, committed
 from corpus.tables import datasets, left_out, models, pseudo_labels, reports, trials
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
@@ -92,10 +93,16 @@ def erase_speaker(corpus: Corpus, speaker_id: str, *, reason: str = "request", a
 
 
 def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, actor: str) -> ErasureResult:
-    with corpus.operation(operation_id, "erase", actor) as op:
-        if not op.done:
-            op.result = dict(_erase_rows(corpus, op, ids, reason))
-        result = cast(ErasureResult, dict(op.result))
+    while True:
+        copies = _write_copies(corpus, frozenset(ids))
+        try:
+            with corpus.operation(operation_id, "erase", actor) as op:
+                if not op.done:
+                    op.result = dict(_erase_rows(op, ids, reason, copies))
+                result = cast(ErasureResult, dict(op.result))
+            break
+        except Overtaken:
+            continue
     purge(corpus)
     if ids:
         work_folder.clear(places(corpus.settings).home)
@@ -103,11 +110,11 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
     return result
 
 
-def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) -> ErasureResult:
+def _erase_rows(op: Operation, ids: Sequence[str], reason: str, copies: Mapping[str, _Copy]) -> ErasureResult:
     rows = schema.utterances
     statement = sa.select(rows.c.utterance_id).where(rows.c.state != "erased")
     live = sorted(row.utterance_id for row in fetch_among(op.conn, statement, rows.c.utterance_id, ids))
-    rewritten = _drop_statistics(corpus, op, frozenset(ids))
+    rewritten = _drop_statistics(op, ids, copies)
     reports.drop_from_reports(op.conn, ids)
     each = [{"id": i} for i in ids]
     if each:
@@ -135,17 +142,58 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
     }
 
 
-def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
-    """Remove the scores of the utterances and rewrite the parts that contain some; return how many parts."""
+class _Copy(NamedTuple):
+    """A part without the erased utterances, None where none remains, and the ids of the others in their order."""
+
+    part: prediction_parts.Part | None
+    kept: list[str]
+
+
+def _write_copies(corpus: Corpus, ids: frozenset[str]) -> dict[str, _Copy]:
+    """Write the parts that contain statistics of the utterances anew, without these; return them by the old paths."""
+    with corpus.read() as conn:
+        paths = _parts_of(conn, ids)
+    copies: dict[str, _Copy] = {}
+    for path in paths:
+        try:
+            copies[path] = _Copy(*prediction_parts.without(corpus.fs, corpus.root, path, ids))
+        except Damaged:
+            with corpus.read() as conn:
+                copies[path] = _lost_part(conn, path, ids)
+    return copies
+
+
+def _parts_of(conn: sa.Connection, ids: Collection[str]) -> list[str]:
     scores = schema.scores
     statement = sa.select(scores.c.part).distinct()
-    paths = sorted({row.part for row in fetch_among(op.conn, statement, scores.c.utterance_id, sorted(ids))})
+    return sorted({row.part for row in fetch_among(conn, statement, scores.c.utterance_id, sorted(ids))})
+
+
+def _lost_part(conn: sa.Connection, path: str, ids: frozenset[str]) -> _Copy:
+    """Return the part, without a file, that stands for a damaged one without the utterances; and its ids in order.
+
+    Its other utterances keep their transcripts and count as scored, and scoring the part again makes its file. It has a
+    name of its own, as the damaged part may be in a backup, with the statistics that are erased.
+    """
+    at = schema.scores.c
+    found = conn.execute(sa.select(at.utterance_id).where(at.part == path).order_by(at.row)).scalars()
+    kept = [utterance_id for utterance_id in found if utterance_id not in ids]
+    return _Copy(prediction_parts.lost(path, kept) if kept else None, kept)
+
+
+def _drop_statistics(op: Operation, ids: Sequence[str], copies: Mapping[str, _Copy]) -> int:
+    """Remove the scores of the utterances and put the copies in place of their parts; return how many parts.
+
+    Raises:
+        Overtaken: a part has no copy, as it was scored or replaced since the copies were written.
+    """
+    scores = schema.scores
+    paths = _parts_of(op.conn, ids)
+    if not copies.keys() >= set(paths):
+        raise Overtaken
     for path in paths:
         old = op.conn.execute(sa.select(schema.parts).where(schema.parts.c.path == path)).one()
-        try:
-            part, kept = prediction_parts.without(corpus.fs, corpus.root, path, ids)
-        except Damaged:
-            part, kept = _lost_part(op.conn, path, ids)
+        part, kept = copies[path]
         if part is not None:
             row = dict(old._mapping) | {"path": part.path, "rows": part.rows, "sha256": part.sha256}
             row["seconds"] = None if old.seconds is None else old.seconds * part.rows / old.rows
@@ -159,18 +207,6 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
         op.conn.execute(sa.delete(schema.parts).where(schema.parts.c.path == path))
         insert_new(op.conn, schema.doomed, [{"path": path}])
     return len(paths)
-
-
-def _lost_part(conn: sa.Connection, path: str, ids: frozenset[str]) -> tuple[prediction_parts.Part | None, list[str]]:
-    """Return the part, without a file, that stands for a damaged one without the utterances; and its ids in order.
-
-    Its other utterances keep their transcripts and count as scored, and scoring the part again makes its file. It has a
-    name of its own, as the damaged part may be in a backup, with the statistics that are erased.
-    """
-    at = schema.scores.c
-    found = conn.execute(sa.select(at.utterance_id).where(at.part == path).order_by(at.row)).scalars()
-    kept = [utterance_id for utterance_id in found if utterance_id not in ids]
-    return (prediction_parts.lost(path, kept) if kept else None), kept
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -204,28 +240,64 @@ def compact(corpus: Corpus, *, actor: str = "earmark") -> CompactionResult:
     )
     with corpus.read() as conn:
         names = sorted(conn.execute(statement).scalars())
-    moved = 0
-    for name in names:
-        with corpus.operation(operation_ids.compact(name), "compact", actor) as op:
-            if not op.done:
-                op.result = {"pack": name, "clips": _rewrite_pack(corpus, op, name)}
-                moved += op.result["clips"]
+    moved = [clips for name in names if (clips := _compact_pack(corpus, name, actor)) is not None]
     purge(corpus)
-    return {"packs": len(names), "clips_moved": moved}
+    return {"packs": len(moved), "clips_moved": sum(moved)}
 
 
-def _rewrite_pack(corpus: Corpus, op: Operation, name: str) -> int:
+def _compact_pack(corpus: Corpus, name: str, actor: str) -> int | None:
+    """Write the clips of a pack to a new one; return how many, None where the pack stays or another process did it.
+
+    Raises:
+        Damaged: the pack is missing or too short, and the handle tells nobody; such a pack stays as it is.
+    """
+    operation_id = operation_ids.compact(name)
+    while True:
+        with corpus.read() as conn:
+            clips = _clips_of(conn, name)
+        try:
+            locations, sizes = _write_clips(corpus, clips)
+            with corpus.operation(operation_id, "compact", actor) as op:
+                if op.done:
+                    return None
+                if _clips_of(op.conn, name) != clips:
+                    raise Overtaken
+                _replace_pack(op, name, locations, sizes)
+                op.result = {"pack": name, "clips": len(locations)}
+            return len(locations)
+        except Overtaken:  # a clip was erased meanwhile, which the new pack must not contain
+            continue
+        except (FileNotFoundError, Damaged) as error:
+            with corpus.read() as conn:
+                if committed(conn, operation_id):  # by another process, so the pack is replaced and not lost
+                    return None
+            damage = Damaged(f"the pack {name} is missing or too short; restore it from a backup")
+            if corpus.on_damaged is None:
+                raise damage from error
+            corpus.on_damaged(damage)
+            return None
+
+
+def _clips_of(conn: sa.Connection, pack: str) -> list[tuple[str, packs.Location]]:
+    """Return id and place of the clips in a pack that are not erased, in their order."""
+    statement = sa.select(schema.utterances).where(schema.utterances.c.pack == pack)
+    found = [(row.utterance_id, place) for row in conn.execute(statement) if (place := as_location(row)) is not None]
+    return sorted(found, key=lambda each: each[1])
+
+
+def _write_clips(
+    corpus: Corpus, clips: Sequence[tuple[str, packs.Location]]
+) -> tuple[dict[str, packs.Location], dict[str, int]]:
+    """Write the clips to one new pack; return where each of them is, and the size of the pack [bytes]."""
+    size = sum(location.length for _, location in clips)
+    with packs.PackWriter(corpus.fs, corpus.root, pack_bytes=size + 1) as writer:
+        for utterance_id, ciphertext in packs.read(corpus.fs, corpus.root, clips):
+            writer.append(utterance_id, ciphertext)
+        return writer.placed()
+
+
+def _replace_pack(op: Operation, name: str, locations: Mapping[str, packs.Location], sizes: Mapping[str, int]) -> None:
     rows = schema.utterances
-    wanted = [
-        (row.utterance_id, location)
-        for row in op.conn.execute(sa.select(rows).where(rows.c.pack == name))
-        if (location := as_location(row)) is not None
-    ]
-    size = sum(location.length for _, location in wanted)
-    writer = packs.PackWriter(corpus.fs, corpus.root, pack_bytes=size + 1)
-    for utterance_id, ciphertext in packs.read(corpus.fs, corpus.root, wanted):
-        writer.append(utterance_id, ciphertext)
-    locations, sizes = writer.close()
     insert_new(
         op.conn,
         schema.packs,
@@ -239,4 +311,3 @@ def _rewrite_pack(corpus: Corpus, op: Operation, name: str) -> int:
         )
     op.conn.execute(sa.delete(schema.packs).where(schema.packs.c.pack == name))
     insert_new(op.conn, schema.doomed, [{"path": name}])
-    return len(locations)

@@ -63,7 +63,10 @@ def holder(annotator_id: str) -> str:
 
 
 def assign(conn: sa.Connection, assigned_to: Iterable[tuple[str, str, AssignmentKind]], at: datetime) -> None:
-    """Store assignments of tasks to annotators; an assignment that is stored already keeps its kind.
+    """Store assignments of tasks to annotators.
+
+    One that is stored already was overdue: it keeps its kind and gets the new time, so that it counts for the day of
+    its new lease.
 
     Args:
         conn: transaction on the records.
@@ -75,6 +78,10 @@ def assign(conn: sa.Connection, assigned_to: Iterable[tuple[str, str, Assignment
         for task_id, annotator_id, kind in assigned_to
     ]
     insert_new(conn, assignments, rows)
+    if rows:
+        same = [assignments.c[name] == sa.bindparam(f"its_{name}") for name in ("task_id", "annotator_id")]
+        again = [{"its_task_id": row["task_id"], "its_annotator_id": row["annotator_id"]} for row in rows]
+        conn.execute(sa.update(assignments).where(*same).values(at=at), again)
 
 
 def assigned(conn: sa.Connection, now: datetime, task_ids: Sequence[str] | None = None) -> list[Assignment]:

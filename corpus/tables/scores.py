@@ -16,7 +16,7 @@ from corpus.records.predictions import Predictions
 from corpus.storage import cipher
 from corpus.storage.content_codec import encode_hypotheses, seal_name
 from corpus.storage.database import fetch_among, insert_new
-from corpus.storage.operations import Operation
+from corpus.storage.operations import Operation, Overtaken
 from corpus.storage.prediction_parts import Part, Placement, read_column, read_parts, verified, write_part
 from corpus.storage.records_schema import doomed, parts, scores, utterances
 from corpus.vault import vault
@@ -83,10 +83,11 @@ def put(
         predictions: statistics of N utterances.
         hypotheses: by utterance id.
         seconds: how long scoring all N took [s]; None where it was not measured.
-        written: what `write` returned; what was scored or erased since is written anew.
+        written: what `write` returned; None to write the part here, while the records are locked.
 
     Raises:
         RecordError: an utterance is unknown; the message names the first.
+        Overtaken: some were scored or erased since `write`.
     """
     kept = _to_store(corpus, op.conn, predictions)
     if kept is None:
@@ -94,10 +95,12 @@ def put(
     share, predictions = len(kept) / len(predictions), kept
     ids = predictions.utterance_ids.tolist()
     versions = {"asr_version": predictions.asr_version, "intent_version": predictions.intent_version}
-    part = None
-    if written is not None and written.predictions is not None and written.predictions.utterance_ids.tolist() == ids:
+    if written is None:
+        part = write_part(corpus.fs, corpus.root, predictions)
+    elif written.part is not None and _ids_in(written) == ids:
         part = written.part
-    part = part or write_part(corpus.fs, corpus.root, predictions)
+    else:
+        raise Overtaken
     keys = vault.data_keys(corpus.vault, ids)
     seq = op.conn.execute(sa.select(sa.func.coalesce(sa.func.max(parts.c.seq), 0))).scalar_one() + 1
     row = {"path": part.path, "seq": seq, "rows": part.rows, "sha256": part.sha256, "operation_id": op.operation_id}
@@ -135,9 +138,9 @@ def _to_store(corpus: Corpus, conn: sa.Connection, predictions: Predictions) -> 
     keys = vault.ids_with_key(corpus.vault, ids)
     done = _scored(conn, ids, predictions.asr_version, predictions.intent_version)
     kept = [row for row, i in enumerate(ids) if i in keys and i not in done and states[i] != "erased"]
-    if len(kept) == len(ids):
-        return predictions
-    return predictions.take(np.array(kept, dtype=np.intp)) if kept else None
+    if not kept:
+        return None
+    return predictions if len(kept) == len(ids) else predictions.take(np.array(kept, dtype=np.intp))
 
 
 def scored_in(conn: sa.Connection, part: str) -> tuple[tuple[str, str], list[str]] | None:
@@ -152,41 +155,67 @@ def scored_in(conn: sa.Connection, part: str) -> tuple[tuple[str, str], list[str
     return (versions[0], versions[1]), list(ids)
 
 
-def replace_part(corpus: Corpus, op: Operation, old: str, predictions: Predictions | None) -> int:
+def write_again(corpus: Corpus, old: str, predictions: Predictions) -> WrittenScores:
+    """Write statistics of a damaged part that were computed again, before `replace_part` locks the records.
+
+    Args:
+        corpus: the handle.
+        old: path of the damaged part.
+        predictions: of utterances of the part; what was erased since is left out.
+    """
+    with corpus.read() as conn:
+        there = _ids_of_part(conn, old)
+    kept = [row for row, i in enumerate(predictions.utterance_ids.tolist()) if i in there]
+    if not kept:
+        return WrittenScores(None, None)
+    predictions = predictions.take(np.array(kept, dtype=np.intp))
+    return WrittenScores(predictions, write_part(corpus.fs, corpus.root, predictions))
+
+
+def replace_part(op: Operation, old: str, written: WrittenScores) -> int:
     """Put statistics that were computed again in place of those of a damaged part; return of how many utterances.
 
     Hypotheses stay as they are. An utterance of the part that is not among the new ones counts as unscored.
 
     Args:
-        corpus: the handle.
         op: the operation.
         old: path of the damaged part.
-        predictions: of utterances of the part; None where none could be scored.
+        written: what `write_again` returned.
+
+    Raises:
+        Overtaken: an utterance of the part was erased since `write_again`, or the part was replaced.
     """
-    row = dict(op.conn.execute(sa.select(parts).where(parts.c.path == old)).one()._mapping)
-    there = set(op.conn.execute(sa.select(scores.c.utterance_id).where(scores.c.part == old)).scalars())
-    kept = [] if predictions is None else [k for k, i in enumerate(predictions.utterance_ids.tolist()) if i in there]
+    there, ids = _ids_of_part(op.conn, old), _ids_in(written)
+    found = op.conn.execute(sa.select(parts).where(parts.c.path == old)).first()
+    if found is None or not there.issuperset(ids):
+        raise Overtaken
     new = old
-    if predictions is not None and kept:
-        part = write_part(corpus.fs, corpus.root, predictions.take(np.array(kept, dtype=np.intp)))
-        new, ids = part.path, [predictions.utterance_ids.tolist()[k] for k in kept]
-        changed = {"path": new, "rows": part.rows, "sha256": part.sha256, "operation_id": op.operation_id}
-        insert_new(op.conn, parts, [row | changed])
+    if written.part is not None:
+        new = written.part.path
+        changed = {"path": new, "rows": len(ids), "sha256": written.part.sha256, "operation_id": op.operation_id}
+        insert_new(op.conn, parts, [dict(found._mapping) | changed])
         one = (scores.c.utterance_id == sa.bindparam("id"), scores.c.part == old)
         values = {"part": new, "row": sa.bindparam("position")}
         op.conn.execute(
             sa.update(scores).where(*one).values(**values), [{"id": i, "position": k} for k, i in enumerate(ids)]
         )
-        there -= set(ids)
-    lost = [{"id": i} for i in sorted(there)]
+    lost = [{"id": i} for i in sorted(there - set(ids))]
     if lost:
         op.conn.execute(
             sa.delete(scores).where(scores.c.utterance_id == sa.bindparam("id"), scores.c.part == old), lost
         )
-    if new != old or not kept:
+    if new != old or not ids:
         op.conn.execute(sa.delete(parts).where(parts.c.path == old))
         insert_new(op.conn, doomed, [{"path": old}])
-    return len(kept)
+    return len(ids)
+
+
+def _ids_in(written: WrittenScores) -> list[str]:
+    return [] if written.predictions is None else written.predictions.utterance_ids.tolist()
+
+
+def _ids_of_part(conn: sa.Connection, part: str) -> set[str]:
+    return set(conn.execute(sa.select(scores.c.utterance_id).where(scores.c.part == part)).scalars())
 
 
 def seconds_a_clip(conn: sa.Connection, asr_version: str, intent_version: str) -> float | None:

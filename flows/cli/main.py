@@ -27,6 +27,7 @@ from flows.cli import (
 )
 from flows.cli.options import app
 from flows.cli.progress_bars import ProgressBars
+from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening
 
 __all__ = [
@@ -71,6 +72,7 @@ def _earmark(
 
 def main() -> None:
     """Run the command; an error becomes one line on stderr and an exit status."""
+    make_files_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit, not a kill, so that child processes are stopped
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the name of a file may have bytes that are not UTF-8

@@ -69,6 +69,7 @@ def ensure_champions(
         line for kind in registry.KINDS for line in _ensure_base(corpus, home, models, kind, tracking, on_other)
     ]
     mirror_registry(corpus, tracking)
+    registry.learn_digests(corpus, tracking)
     save_views(tracking)
     for line in warnings:
         progress.note(f"WARNING  {line}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from training.asr.model import AsrModel
     from training.intent.inventory import Inventory
     from training.intent.model import IntentModel
+    from training.tracking.store import Tracking
 
 KINDS: tuple[Kind, ...] = ("asr", "intent")
 
@@ -36,6 +37,9 @@ EMBEDDED: Final = "embedded"
 NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 """Name of a base that was added."""
 
+
+_OF_MLFLOW: Final[dict[str, str]] = {}
+"""Digests that `learn_digests` asked MLflow for, by the address of the files."""
 
 _DIGEST_IN_URI: Final = re.compile(r"/model/([0-9a-f]{12})(/model)?/?$")
 """Where the address of a version's files has the first digits of their digest."""
@@ -195,14 +199,16 @@ def parse(reference: str) -> tuple[Kind, str]:
 
 def load_asr(home: Path, version: ModelVersion) -> AsrModel:
     """Return the speech model of a version, which is loaded once a run."""
+    uri = located(home, version.model_uri)
     with _named(version):
-        return _asr(located(home, version.model_uri), _registered_digest(version))
+        return _asr(uri, _verified(uri, _registered_digest(version)))
 
 
 def load_intent(home: Path, version: ModelVersion) -> IntentModel:
     """Return the intent model of a version, which is loaded once a run."""
+    uri = located(home, version.model_uri)
     with _named(version):
-        return _intent(located(home, version.model_uri), _registered_digest(version))
+        return _intent(uri, _verified(uri, _registered_digest(version)))
 
 
 @contextmanager
@@ -236,34 +242,50 @@ def located(home: Path, uri: str) -> str:
 
 
 @lru_cache(maxsize=3)
-def _asr(uri: str, digest: str) -> AsrModel:
+def _asr(_uri: str, folder: Path) -> AsrModel:
     from training.asr.loading import load_asr
 
-    return load_asr(_verified(uri, digest))
+    return load_asr(folder)
 
 
 @lru_cache(maxsize=3)
-def _intent(uri: str, digest: str) -> IntentModel:
+def _intent(_uri: str, folder: Path) -> IntentModel:
     from training.intent.model import load_intent
 
-    return load_intent(_verified(uri, digest))
+    return load_intent(folder)
 
 
 def _registered_digest(version: ModelVersion) -> str:
     """Return the digest of a version's files, or its first digits; "" where it is not known.
 
-    That of a version that learned is in the name of its folder.
+    That of a version that learned is in the name of its folder, or known to MLflow alone: see `learn_digests`.
     """
     if version.origin != "learned":
         return version.base
     named = _DIGEST_IN_URI.search(version.model_uri)
-    return named.group(1) if named else ""
+    return named.group(1) if named else _OF_MLFLOW.get(version.model_uri, "")
+
+
+def verify_again() -> None:
+    """From now on read the files of each version once more before it is used: a bit that flips changes no time."""
+    _digest_of.cache_clear()
+
+
+def learn_digests(corpus: Corpus, tracking: Tracking) -> None:
+    """Ask MLflow for the digests of versions whose address has none, as those of earlier releases."""
+    from training.tracking.registry import registered_digest
+
+    with corpus.read() as conn:
+        versions = [version for kind in KINDS for version in store.versions(conn, kind)]
+    for version in versions:
+        if not _registered_digest(version):
+            _OF_MLFLOW[version.model_uri] = registered_digest(tracking, version.kind, version.version)
 
 
 def _verified(uri: str, digest: str) -> Path:
     """Return the local folder of a version's files, which are those of the digest.
 
-    A file is read once a process for this, and again where its size, time or number on the disk changed.
+    A file is read once for this, and again where its size, time or number on the disk changed, or after `verify_again`.
 
     Raises:
         Damaged: they are not, or they are missing.

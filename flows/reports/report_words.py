@@ -143,6 +143,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "too_long": "left out, transcript longer than the clip",
         "unspellable": "left out, transcript not spellable",
         "no_words": "left out, no words to learn or closed meanwhile",
+        "unmarked_slots": "slots that the base's tokens can't mark, so not learned; mark whole words",
         "lacks": "characters that the base can't spell; write them otherwise, or take another base",
         "resumed_at_step": "resumed at step",
         "learning_rate": "learning rate at its peak",

@@ -42,8 +42,9 @@ def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -
     """
     holder = _holder(command)
     home = expanded(settings.home).resolve()
-    url = places(settings).records_url
-    with _hold_folder(home, "lock", holder, patience), hold_database(url, holder, patience):
+    stores = places(settings)
+    database = hold_database(stores.records_url, holder, patience, stores.store_timeout)
+    with _hold_folder(home, "lock", holder, patience), database:
         yield
 
 
@@ -72,7 +73,7 @@ def _holder(command: str) -> str:
 @contextlib.contextmanager
 def _hold_folder(home: Path, lock: str, holder: str, patience: float) -> Iterator[None]:
     make_home(home)
-    with (home / lock).open("a+") as file:
+    with open(home / lock, "a+", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         until = time.monotonic() + patience
         while not (locked := try_lock(file)) and time.monotonic() < until:
             time.sleep(0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import os
 import sys
@@ -17,10 +16,11 @@ from typing import ParamSpec, TypeVar
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.names import printable
-from corpus.storage.store_faults import fault_of, is_fault
 from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
+from flows.runtime.machine_faults import machine_fault, own_line
 from flows.runtime.prefect_server import PrefectServer, prefect_server
+from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening, track
 from flows.runtime.progress_lines import ProgressLines
 from flows.runtime.settings import ACTIVE, Settings, scheduled
@@ -30,9 +30,6 @@ PATIENCE = 3600.0
 
 SHOWN_AT_ITS_END = 2.0
 """Work of at least this time has a line in Prefect's log when it ends [s]."""
-
-CLIPS = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm"))
-"""Endings of the names of clips."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -144,6 +141,7 @@ def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
         with _progress_in_prefect(), opened(settings) as corpus:
             yield corpus, settings
         return
+    make_files_private()
     settings = scheduled(config)
     lock = hold_corpus(settings.corpus, "scheduled run", patience=PATIENCE)
     with lock, _progress_in_prefect(), opened(settings) as corpus:
@@ -183,7 +181,7 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
         except EarmarkError:
             raise
         except Exception as error:
-            fault = _machine_fault(error)
+            fault = machine_fault(error)
             if fault is not None:
                 raise fault from error
             if os.environ.get("EARMARK_DEBUG"):
@@ -193,29 +191,10 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-def _machine_fault(error: BaseException) -> EarmarkError | None:
-    """Return what is wrong with the machine, None where an exception is about something else."""
-    if not isinstance(error, OSError) or not is_fault(error):
-        return None
-    if isinstance(error.filename, str):
-        return fault_of(error, _without_clip(Path(error.filename)))
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return None  # of a socket or a process, which has no permissions to change
-    return fault_of(error, "a file that the command needs")
-
-
-def _without_clip(path: Path) -> str:
-    """Return a path as an error may show it: of a clip its folder alone, as people name clips after their speakers."""
-    return f"a clip in {path.parent}" if CLIPS & {each.lower() for each in path.suffixes} else str(path)
-
-
 def describe_unforeseen(error: BaseException) -> str:
     """Return one line with the type of an exception, the line of earmark's code that it came from, and the remedy."""
-    root = Path(__file__).resolve().parents[2]
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if Path(f.filename).is_relative_to(root) and ".venv" not in Path(f.filename).parts]
-    last = [*frames, *own][-1:]
-    where = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
+    line = own_line(error)
+    where = f" at {line}" if line else ""
     return (
         f"unforeseen {type(error).__name__}{where}; nothing is lost, run the command again"
         " or set EARMARK_DEBUG=1 to see the whole trace"
@@ -241,7 +220,7 @@ def fail(error: BaseException) -> int:
     """Print an error on stderr as one line; return the exit status."""
     wrong_path = _wrong_path(error)
     if wrong_path is None:
-        error = _machine_fault(error) or error
+        error = machine_fault(error) or error
     if isinstance(error, EarmarkError):
         line, status = str(error), error.exit_status
     elif wrong_path is not None:

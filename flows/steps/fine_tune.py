@@ -48,6 +48,8 @@ class Training(Result):
             there are none.
         no_words: how many of them say nothing to learn from, such as a clip of silence, or were closed meanwhile; None
             where there are none.
+        unmarked_slots: how many slots the tokens of the base can't mark, such as the second of two on one word, so that
+            they are not learned; None where there are none.
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
@@ -66,6 +68,7 @@ class Training(Result):
     too_long: int | None = None
     unspellable: int | None = None
     no_words: int | None = None
+    unmarked_slots: int | None = None
     lacks: str | None = None
     resumed_at_step: int | None = None
     language_model: str | None = None
@@ -90,6 +93,7 @@ class Training(Result):
             too_long=stored.get("too_long"),
             unspellable=stored.get("unspellable"),
             no_words=stored.get("no_words"),
+            unmarked_slots=stored.get("unmarked_slots"),
             lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
             language_model=stored.get("language_model"),
@@ -344,6 +348,7 @@ def _of_intent(made: IntentResult, rate: float, no_words: tuple[str, ...]) -> Tr
         examples=made.examples,
         left_out=len(no_words),
         no_words=len(no_words) or None,
+        unmarked_slots=made.unmarked_slots or None,
         resumed_at_step=made.resumed or None,
         learning_rate=rate * made.rate_factor,
         rate_halved=made.rate_factor < 1 or None,

@@ -7,7 +7,8 @@ So after a killed run, or when the server was down, the next call does what is m
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
@@ -38,6 +39,7 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.base import Ask, digest
 from corpus.storage import operation_ids
+from corpus.storage.operations import committed
 from corpus.tables import annotations as annotations_table
 from corpus.tables import rounds
 from flows.models.inventory import NamesInUse, inventory_of
@@ -93,7 +95,8 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
 
     The revision of an answer is the time of its last change: the same annotation twice changes nothing, and an edit is
     a new revision. An annotation that was merged and then deleted on the server is retracted. A skipped task has no
-    answer, and stays for others. An answer that can't be read is refused alone, and its task is asked again.
+    answer, and stays for others. An answer that can't be read is refused alone, and its task is asked again. One whose
+    task can't be, such as a faulty edit of a merged answer, is refused once, and again when it has changed.
     """
     titles = project_titles(studio.title, people)
     with session(studio) as client:
@@ -110,16 +113,17 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
                 faulty.append(_Faulty(row, answer, _refused(row, answer, authors, error)))
     annotations += _retractions(corpus, rows, annotations)
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
-    refused = [each.refused for each in faulty]
+    known = _reported(corpus, faulty)
+    refused = [each.refused for each in faulty if each.state not in known]
     refused_keys = sorted([str(each.line), each.reason, each.detail, each.annotator_id] for each in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people)
     again = _to_ask_again(corpus, faulty, annotations)
     with session(studio) as client:
         projects = client.projects()
-        for each in again:
-            _send_back(client, projects[titles[each.row.holder]], each)
-    return PullReport(report, sum(len(row.annotations) - len(row.live) for row in rows), len(again))
+        asked = [each for each in again if _send_back(client, projects[titles[each.row.holder]], each)]
+    _note_reported(corpus, {each.state for each in faulty if each not in asked} - known)
+    return PullReport(report, sum(len(row.annotations) - len(row.live) for row in rows), len(asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,24 @@ class _Faulty:
     row: ServerTask
     answer: StudioAnnotation
     refused: RefusedRow
+
+    @property
+    def state(self) -> str:
+        """Return a digest of which answer it is, when it was changed and why it was refused; nothing of its content."""
+        fault = [self.refused.reason, self.refused.field, self.refused.detail]
+        return digest([self.row.number, *(repr(self.answer.get(name)) for name in ("id", "updated_at")), fault])
+
+
+def _reported(corpus: Corpus, faulty: Sequence[_Faulty]) -> set[str]:
+    """Return the states of answers that an earlier pull has reported, and that stay on the server."""
+    with corpus.read() as conn:
+        return {state for state in {f.state for f in faulty} if committed(conn, operation_ids.report_fault(state))}
+
+
+def _note_reported(corpus: Corpus, states: Collection[str]) -> None:
+    for state in sorted(states):
+        with corpus.operation(operation_ids.report_fault(state), "merge") as op:
+            op.result = op.result or {"reported": 1}
 
 
 def _refused(row: ServerTask, answer: StudioAnnotation, authors: Authors, error: RowError) -> RefusedRow:
@@ -179,22 +201,31 @@ def _retractions(corpus: Corpus, rows: list[ServerTask], annotations: list[Annot
     ]
 
 
-def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> None:
-    """Replace the task on the server by a new one with the refused answer as draft and the fault as heading."""
+def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> bool:
+    """Replace the task on the server by a new one with the refused answer as draft and the fault as heading.
+
+    Returns:
+        Whether it was; a task that the server refuses, such as one whose clip a person removed there, stays as it is.
+    """
     reason, row = faulty.refused.reason, faulty.row
     results = [dict(each) for each in results_of(faulty.answer)]
     data: StudioData = {**row.data, "heading": HEADINGS.get(reason, OTHER_HEADING)}
+    data["asr_text"] = text if isinstance(text := data.get("asr_text"), str) else ""  # the server wants a text
     if reason == "lost_slot":  # the annotator marks the slots again, on the corrected transcript
         data["asr_text"] = " ".join(text_of(each, "text") for each in results if each.get("from_name") == "transcript")
         results = [each for each in results if each.get("from_name") != "slots"]
-    words = str(data.get("asr_text") or "")
+    words = data["asr_text"]
     shown = [each for each in results if _can_be_shown(each, words)]
     predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": shown}]
-    try:
-        client.send_tasks(project, [{"data": data, "predictions": predictions}])
-    except Refused:  # the server reads drafts, too: without one the task can be asked again
-        client.send_tasks(project, [{"data": data}])
+    forms: tuple[StudioTask, ...] = ({"data": data, "predictions": predictions}, {"data": data})
+    for task in forms:  # the server reads drafts, too: without one the task can be asked again
+        with suppress(Refused):
+            client.send_tasks(project, [task])
+            break
+    else:
+        return False
     client.delete_task(row.number)
+    return True
 
 
 def _can_be_shown(row: Mapping[str, Any], asr_text: str) -> bool:

@@ -154,6 +154,8 @@ def _merge_rows(
     names: NamesInUse,
     people_settings: PeopleSettings,
 ) -> MergeReport:
+    with corpus.read() as conn:
+        parsed = replace(parsed, annotations=annotations_table.by_stored_names(conn, parsed.annotations))
     plan = _plan_merge(corpus, tasks, parsed.annotations, names)
     merged = plan.merged
     accepted = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in plan.open_ids]

@@ -16,6 +16,7 @@ from corpus.ingest import malloc_trim
 from corpus.records.base import Floats, Kind, digest
 from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
+from corpus.storage.operations import Overtaken
 from corpus.tables import scores, utterances
 from flows.models import registry
 from flows.models.known_texts import ChampionOnLabels
@@ -124,19 +125,27 @@ def score_shard(
     if not done:  # none may be opened any more, so there is nothing to store
         return ShardReport(0, {}, len(ids) - damaged, damaged)
     seconds = took * len(scored.predictions) / len(done)
-    key = digest([plan.asr.version, plan.intent.version, done])
-    written = scores.write(corpus, scored.predictions) if len(scored.predictions) else None
-    with corpus.operation(operation_ids.score(key), "score") as op:
-        if not op.done:
-            drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
-            scores.put(corpus, op, scored.predictions, drafts, seconds, written)
-            for reason in sorted(set(scored.set_aside.values())):
-                aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
-                utterances.set_aside(op.conn, aside, reason)
-            aside_by_reason = dict(sorted(Counter(scored.set_aside.values()).items()))
-            closed = len(ids) - len(done) - damaged
-            op.result = ShardReport(len(scored.predictions), aside_by_reason, closed, damaged).to_json()
-        return ShardReport(**op.result)
+    operation_id = operation_ids.score(digest([plan.asr.version, plan.intent.version, done]))
+    report = ShardReport(
+        len(scored.predictions),
+        dict(sorted(Counter(scored.set_aside.values()).items())),
+        len(ids) - len(done) - damaged,
+        damaged,
+    )
+    drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
+    while True:
+        written = scores.write(corpus, scored.predictions)
+        try:
+            with corpus.operation(operation_id, "score") as op:
+                if not op.done:
+                    scores.put(corpus, op, scored.predictions, drafts, seconds, written)
+                    for reason in report.set_aside:
+                        aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
+                        utterances.set_aside(op.conn, aside, reason)
+                    op.result = report.to_json()
+                return ShardReport(**op.result)
+        except Overtaken:
+            continue
 
 
 def score_clips(

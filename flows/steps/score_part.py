@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corpus.errors import Damaged, UsageError
+from corpus.errors import Damaged, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids, prediction_parts
+from corpus.storage.operations import Overtaken
 from corpus.tables import erasure, scores
 from corpus.tables import models as store
 from flows.steps.score import ScoreReport, score_clips
@@ -74,12 +75,20 @@ def score_part(corpus: Corpus, settings: ScoreSettings, home: Path, plan: PartPl
         settings: how to score.
         home: the folder with the models.
         plan: the part.
+
+    Raises:
+        Refused: an utterance of the part was erased meanwhile.
     """
     scored, damaged = score_clips(corpus, settings, home, plan.asr, plan.intent, plan.ids)
     predictions = scored.predictions if len(scored.predictions) else None
-    with corpus.operation(operation_ids.score_part(), "score") as op:
-        count = scores.replace_part(corpus, op, plan.part, predictions)
-        op.result = {"part": plan.part, "scored": count, "of": len(plan.ids)}
+    nothing = scores.WrittenScores(None, None)
+    written = nothing if predictions is None else scores.write_again(corpus, plan.part, predictions)
+    try:
+        with corpus.operation(operation_ids.score_part(), "score") as op:
+            count = scores.replace_part(op, plan.part, written)
+            op.result = {"part": plan.part, "scored": count, "of": len(plan.ids)}
+    except Overtaken:
+        raise Refused(f"--part {plan.part}: an erasure changed it meanwhile; run earmark doctor --deep again") from None
     erasure.purge(corpus)
     return ScoreReport(
         scored=count,

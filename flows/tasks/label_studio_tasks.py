@@ -12,6 +12,7 @@ from annotation.label_studio_answers import author_of as named_author
 from annotation.label_studio_answers import can_be_sent, revision_of
 from annotation.row_parsing import RowError
 from corpus.handle import Corpus
+from corpus.names import name_key
 from corpus.tables import annotations as annotations_table
 from flows.runtime.settings import LabelStudioSettings
 from flows.tasks.label_studio_client import StudioClient
@@ -97,11 +98,15 @@ class Authors:
 
 def authors_there(corpus: Corpus, client: StudioClient, people: PeopleSettings) -> Authors:
     """Return who may have answered: the server's users, and the authors of the answers that are merged."""
-    logins = {(person.login or person.annotator_id).lower(): person.annotator_id for person in people.people}
-    names = {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}
+    by_login = {_login_key(person.login or person.annotator_id): person.annotator_id for person in people.people}
+    names = {number: by_login.get(_login_key(login), f"ls-{number}") for number, login in client.users().items()}
     with corpus.read() as conn:
         stored = annotations_table.latest_answers(conn)
     return Authors(names, {(row.task_id, row.revision): row.annotator_id for row in stored})
+
+
+def _login_key(login: str) -> str:
+    return name_key(login, fold_case=True)
 
 
 def author_of(row: ServerTask, answer: StudioAnnotation, authors: Authors) -> str:

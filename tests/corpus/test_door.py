@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,7 @@ def test_texts_come_through_the_door_too(corpus: Corpus) -> None:
     assert first.audio is None
     assert first.hypotheses == heard(ids[0])
     assert second.hypotheses == heard(ids[1])
+    assert [content.hypotheses for content in door.open(corpus, ids, "judge", parts=("label",))] == [None, None]
     found = list(door.open(corpus, ids, "judge", parts=("hypotheses",), versions=("2", "1")))
     assert [content.hypotheses for content in found] == [heard(ids[0]), None]
 
@@ -215,6 +217,27 @@ def test_a_past_revision_of_a_label_is_read_where_it_is_asked_for(corpus: Corpus
     assert newest == [second, first[1]]
     past = [content.label for content in door.open(corpus, ids, "train", parts=("label",), label_revisions={ids[0]: 1})]
     assert past == first
+
+
+def test_a_damaged_label_is_named_and_costs_itself(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    with corpus.operation("merge/0", "merge") as op:
+        labels.put_labels(
+            corpus, op, [Label(i, "play jazz", "music", (), 0.75, 3, 1, False) for i in ids], "annotators"
+        )
+    with writing(corpus.records) as conn:
+        one = schema.labels.c.utterance_id == ids[0]
+        text = conn.execute(sa.select(schema.labels.c.content).where(one)).scalar_one()
+        conn.execute(sa.update(schema.labels).where(one).values(content=text[:-1] + bytes([text[-1] ^ 1])))
+    with pytest.raises(Damaged, match=ids[0]):
+        list(door.open(corpus, ids, "train", parts=("label",)))
+    told: list[Damaged] = []
+    listening = replace(corpus, on_damaged=told.append)
+    kept = door.open(listening, ids, "train", parts=("label",), strict=False)
+    assert [content.utterance.utterance_id for content in kept] == ids[1:]
+    assert [ids[0] in str(error) for error in told] == [True]
+    with pytest.raises(Damaged, match=ids[0]):  # strict, whoever is told
+        list(door.open(listening, ids, "train", parts=("label",)))
 
 
 def test_bad_requests_are_refused(corpus: Corpus) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
+import pytest
+
+from corpus.errors import Damaged
 from corpus.synthetic import write_night
 from flows import pipeline
+from flows.models import registry
+from flows.models.base_models import ensure_champions
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.results import Skipped
-from flows.runtime.session import running
+from flows.runtime.session import opened, running
 from flows.steps.sample import SampleReport
 from flows.tasks.task_status import SweepReport
 from tests.corpus.recordings import encoded, tone
@@ -66,3 +72,20 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
         assert done.returncode == status, done.stderr
         assert len([line for line in done.stderr.splitlines() if line.startswith("earmark:")]) == 1
         assert "Traceback" not in done.stderr
+
+
+def test_a_version_that_is_damaged_after_a_run_stops_the_next_run_of_the_same_process(tmp_path: Path, prefect_url: str):
+    settings = small_settings(tmp_path / "home").model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
+    with opened(settings) as corpus:
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        champion = registry.champion(corpus, "intent")
+    weights = Path(registry.located(settings.home, champion.model_uri)) / "model.safetensors"
+    with running(settings, "test"):
+        pipeline.merge()
+        whole, times = weights.read_bytes(), (weights.stat().st_atime_ns, weights.stat().st_mtime_ns)
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        os.utime(weights, ns=times)  # as a bit that flips on a disk, which changes no time
+        with pytest.raises(Damaged, match=f"intent/{champion.version} can't be used: its files are not what was"):
+            pipeline.merge()
+        weights.write_bytes(whole)
+        pipeline.merge()

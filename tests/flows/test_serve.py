@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +17,12 @@ import httpx
 import pytest
 
 from flows.reports.demo_tables import DemoReport
+from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.settings import Settings
+from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark
+from tests.s3 import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +70,72 @@ def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(serv
     (artifact, *_) = httpx.post(f"{url}/artifacts/filter", json=body, timeout=30).raise_for_status().json()
     for what in ("came in", "was chosen", "was answered", "was learned", "was decided", "is next"):
         assert f"## What {what}" in artifact["data"]
+
+
+def test_who_serves_is_told_that_the_clocks_change_at_the_hour_of_the_schedule(tmp_path: Path):
+    told = arguments(tmp_path / "home", "night.schedule='30 1 * * *'", "night.time_zone=Europe/London")
+    command = [sys.executable, "-m", "flows.cli.main", "serve", *told]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    stop = threading.Timer(300, process.kill)
+    stop.start()
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "the clocks in" in line or "Traceback" in line:
+                break
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        stop.cancel()
+    assert any("nightly runs at '30 1 * * *' in Europe/London" in line for line in said), said
+    assert re.search(r"the clocks in Europe/London skip 01:00-01:59 on 20\d\d-03-\d\d and repeat 01:00", said[-1])
+    assert "the night runs late or twice; choose another night.schedule" in said[-1]
+
+
+def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_next_command(tmp_path: Path):
+    home, port = tmp_path / "home", free_port()
+    manifest = write(tmp_path / "m.jsonl", [row(tmp_path, 1)])
+    assert earmark("ingest", str(manifest), *arguments(home)).returncode == 0
+    command = [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port), *arguments(home)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert any(line.startswith("stop with Ctrl-C") for line in process.stderr), "the pages do not start"
+        assert answers(port)
+        assert answers(port + 1)
+        process.kill()
+        process.wait(60)
+        left = orphaned_servers(home / "prefect")
+        assert {"mlflow", "prefect"} <= {
+            kind for pid in left for kind in ("mlflow", "prefect") if kind in command_of(pid)
+        }
+        named = earmark("doctor", *arguments(home))
+        assert named.returncode == 1
+        for pid in left:
+            assert str(pid) in named.stdout
+        assert answers(port)  # the doctor stops nothing without --repair
+        again = earmark("ingest", str(manifest), *arguments(home))
+        assert again.returncode == 0, again.stderr
+        assert not answers(port)
+        assert not answers(port + 1)
+        assert orphaned_servers(home / "prefect") == []
+        assert "servers of a killed command" not in earmark("doctor", *arguments(home)).stdout
+    finally:
+        process.kill()
+        stop_orphans(home / "prefect")
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=20).status_code < 500
+    except httpx.TransportError:
+        return False
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 def test_nothing_is_served_is_one_line(tmp_path: Path):

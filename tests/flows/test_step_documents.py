@@ -36,7 +36,9 @@ JUDGED_JSON = {
     "eval_set_id": "rows",
     "against": "1-2",
 }
-TRAINED = Training(12, 3, 2, 1, resumed_at_step=7, learning_rate=5e-4, rate_halved=True, best_epoch=3, seconds=1.5)
+TRAINED = Training(
+    12, 3, 2, 1, None, 4, resumed_at_step=7, learning_rate=5e-4, rate_halved=True, best_epoch=3, seconds=1.5
+)
 LEARNED = LearnedVersion("2", "snap", 10, 4, TRAINED, pseudo=2)
 ACCOUNT = LabelAccount(10, 2, 5, 0, {"no_transcript": 1})
 ACCOUNT_JSON = {"all": 18, "train": 10, "dev": 2, "audit": 5, "held_out": 0, "left_out.no_transcript": 1}
@@ -49,6 +51,7 @@ LEARNED_JSON = {
     "left_out": 3,
     "too_long": 2,
     "unspellable": 1,
+    "unmarked_slots": 4,
     "resumed_at_step": 7,
     "learning_rate": 5e-4,
     "rate_halved": True,

@@ -21,7 +21,7 @@ from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors, can_tell
 from training.intent.epoch_examples import epoch_examples
 from training.intent.finetune_settings import IntentFinetuneSettings, by_base
-from training.intent.fit import DRAFT, RATE_SETTING, IntentExample, fit, named_example
+from training.intent.fit import DRAFT, RATE_SETTING, IntentExample, fit, named_example, unmarked_slots
 from training.intent.inventory import named_now
 from training.intent.replay import read_replay
 from training.intent.text_noise import NoiseSettings
@@ -54,6 +54,7 @@ class FinetuneResult:
         replayed: number of replay sentences in each epoch.
         intents, slot_names: the inventory of the new model.
         grown: intents and slot types that the base did not have.
+        unmarked_slots: slots of people's transcripts that its tokens can't mark, so that it does not learn them.
         temperature: temperature of the new model.
         dev_accuracy: intent accuracy on the dev examples before and after; None without dev examples.
         dev_errors: wrong texts of each dev utterance before and after; None without dev examples.
@@ -72,6 +73,7 @@ class FinetuneResult:
     intents: tuple[str, ...]
     slot_names: tuple[str, ...]
     grown: tuple[str, ...]
+    unmarked_slots: int
     temperature: float
     dev_accuracy: tuple[float, float] | None = None
     dev_errors: DevErrors | None = None
@@ -280,6 +282,7 @@ def _result(
         intents=model.intents,
         slot_names=model.slot_names,
         grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in start.names),
+        unmarked_slots=unmarked_slots(model, examples),
         temperature=model.temperature,
         dev_accuracy=(float(start.is_right.mean()), float(is_right.mean())) if dev else None,
         dev_errors=_errors_by_utterance(dev, start.is_right, is_right) if dev else None,

@@ -16,7 +16,7 @@ from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.records.base import canonical_json
 from corpus.records.inventory import Inventory
 from corpus.settings import MOST_SEED
-from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
+from training.intent.slot_tags import UNTAGGED, Span, tags_of, unmarked, word_spans
 from training.loop.base_facts import known
 from training.loop.loop import autocast, run_training
 from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Watch, Work
@@ -216,7 +216,23 @@ def tags_in(model: IntentModel, encoding: Any, at: int, row: IntentExample) -> l
     length = len(encoding[at].ids)
     if row.slots is None:
         return [UNTAGGED] * length
-    return tags_of(word_spans(encoding.word_ids(at), encoding[at].offsets), row.slots, model.slot_names, length)
+    return tags_of(_words_in(encoding, at, row), row.slots, model.slot_names, length)
+
+
+def unmarked_slots(model: IntentModel, rows: Sequence[IntentExample]) -> int:
+    """Return how many slots of people's transcripts the model can't learn, as its tokens can't mark them."""
+    from training.intent.network import max_input_tokens
+
+    slotted = [row for row in rows if row.slots and not row.utterance_id.endswith(DRAFT)]
+    if not slotted:
+        return 0
+    texts = [row.text for row in slotted]
+    encoding: Any = model.tokenizer(texts, truncation=True, max_length=max_input_tokens(model.network))
+    return sum(unmarked(_words_in(encoding, at, row), row.slots or ()) for at, row in enumerate(slotted))
+
+
+def _words_in(encoding: Any, at: int, row: IntentExample) -> list[tuple[int, Span]]:
+    return word_spans(row.text, encoding.word_ids(at), encoding[at].offsets)
 
 
 def _order(row: IntentExample) -> tuple[str, str, str]:

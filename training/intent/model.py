@@ -7,6 +7,7 @@ file with the temperature. Its class is registered in `training.intent.network`;
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ def write_intent(model: IntentModel, draft: Path, *, half: bool = False) -> None
     model.network.config.save_pretrained(draft)
     model.tokenizer.save_pretrained(draft)
     save_file(state, draft / "model.safetensors", metadata={"format": "pt"})
-    (draft / "model.safetensors").chmod(0o644)
+    shutil.copymode(draft / "config.json", draft / "model.safetensors")  # whose library makes it for its owner alone
     (draft / CALIBRATION).write_text(json.dumps({"temperature": round(model.temperature, 4)}) + "\n")
 
 
@@ -225,7 +226,7 @@ def classify(
                     pass_logits[p, rows] = model.network(**batch)[0].float().cpu().numpy()
         best = tags.argmax(-1).cpu().numpy()
         for at, row in enumerate(rows):
-            words = word_spans(encoding.word_ids(at), encoding[at].offsets)
+            words = word_spans(texts[row], encoding.word_ids(at), encoding[at].offsets)
             slots[row] = spans_of(words, [int(best[at, first]) for first, _ in words], model.slot_names)
     return IntentOutput(
         probs=_softmax(logits / model.temperature),

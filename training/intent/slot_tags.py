@@ -1,10 +1,14 @@
-"""Conversion between slots and tags on words: BIO (Ramshaw & Marcus 1995), one tag a word, on its first token."""
+"""Conversion between slots and tags on words: BIO (Ramshaw & Marcus 1995), one tag a word, on its first token.
+
+Where a script has no spaces, each token is a word of its own, since a run of letters may hold several slots.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from corpus.records.arrivals import SlotSpan
+from corpus.slot_text import ends_unspaced
 
 OUTSIDE = 0
 """The tag of a word that belongs to no slot; slot s has the tags 1 + 2 s (begin) and 2 + 2 s (inside)."""
@@ -20,10 +24,11 @@ def tag_names(slot_names: Sequence[str]) -> tuple[str, ...]:
     return ("O", *(f"{part}-{name}" for name in slot_names for part in ("B", "I")))
 
 
-def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[tuple[int, Span]]:
+def word_spans(text: str, word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[tuple[int, Span]]:
     """Return (position of the first token, (start, end) in the text) of each word of a tokenised text.
 
     Args:
+        text: it may be longer than its tokens.
         word_ids: (T,) number of each token's word, None for special tokens and padding.
         offsets: (T,) start and end of each token in the text, end exclusive.
     """
@@ -32,7 +37,7 @@ def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[
     for position, (word, (start, end)) in enumerate(zip(word_ids, offsets, strict=True)):
         if word is None or end <= start:
             continue
-        if word == last:
+        if word == last and not (start >= words[-1][1][1] and ends_unspaced(text, start)):
             first, (begin, until) = words[-1]
             words[-1] = (first, (begin, max(until, end)))
         else:
@@ -64,6 +69,17 @@ def tags_of(
             tags[position] = 1 + 2 * index[inside.name] + (inside is begun)
         begun = inside
     return tags
+
+
+def unmarked(words: Sequence[tuple[int, Span]], slots: Sequence[SlotSpan]) -> int:
+    """Return how many slots on a text the tags of its words can't describe.
+
+    A word has one tag, so of two slots on one word the second is lost, and one that ends inside of a word is widened.
+    Past the last token there is no tag either.
+    """
+    names = sorted({slot.name for slot in slots})
+    tags = tags_of(words, slots, names, max((position for position, _ in words), default=-1) + 1)
+    return len(set(slots) - set(spans_of(words, [tags[position] for position, _ in words], names)))
 
 
 def spans_of(words: Sequence[tuple[int, Span]], tags: Sequence[int], slot_names: Sequence[str]) -> tuple[SlotSpan, ...]:

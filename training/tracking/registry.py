@@ -18,6 +18,7 @@ from training.tracking.version_files import (
     files_differ,
     folder_digest,
     local_path,
+    make_private,
     model_files_only,
     path_or_uri,
     sync_tree,
@@ -115,6 +116,19 @@ def versions_with_digest(tracking: Tracking, kind: Kind, digest: str) -> list[st
     return sorted((str(version.version) for version in found), key=int)
 
 
+def registered_digest(tracking: Tracking, kind: Kind, version: str) -> str:
+    """Return the SHA-256 of a version's files, see `version_files.folder_digest`; "" where MLflow does not know it."""
+    from mlflow.exceptions import MlflowException
+
+    with store_errors(tracking.uri):
+        try:
+            return _record(tracking.client.get_model_version(model_name(tracking, kind), version)).digest
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    return ""
+
+
 def changed_files(found: MlflowVersion, *, is_base: bool = False) -> list[str]:
     """Return which files of a version differ from those registered; files on other machines are not checked.
 
@@ -123,6 +137,10 @@ def changed_files(found: MlflowVersion, *, is_base: bool = False) -> list[str]:
     record, outer = _record(found), local_path(str(found.source))
     if outer is None:
         return []
+    if not record.digest:
+        return [
+            "MLflow knows no digest of its files, so nobody can tell whether they are right; retrain it, or roll back"
+        ]
     inner = local_path(record.model_uri)
     if inner is None or not inner.is_dir() or files_differ(inner, record.digest):
         remedy = (
@@ -183,6 +201,7 @@ def _store_files(tracking: Tracking, kind: Kind, folder: Path, run_id: str, made
     if local is not None:
         if files_differ(local / path / INNER, made):
             raise Damaged(f"model files of run {run_id} are not what was written; check the disk and run again")
+        make_private(local / path)
         sync_tree(local / path, up=2)
     return f"{root.rstrip('/')}/{path}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,6 +104,12 @@ def model_files_only(folder: Path) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         yield Path(made)
+
+
+def make_private(folder: Path) -> None:
+    """Take from all but the owner the rights on what is in a folder: MLflow copies files with those of their source."""
+    for path in folder.rglob("*"):
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
 
 
 def local_folder(model_uri: str, expected_digest: str | None = None) -> Path:

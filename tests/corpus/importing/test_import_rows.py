@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from corpus import door
+from corpus.audio.limits import AudioSettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.importing.column_mapping import ImportSettings, plan
@@ -27,7 +28,7 @@ from corpus.importing.source import Source
 from corpus.ingest.ingest import IngestSettings
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
-from corpus.storage.database import reading
+from corpus.storage.database import reading, writing
 from corpus.storage.work_folder import scratch
 from corpus.tables import ingest_batches, utterances
 from corpus.vault import consent, vault, vault_schema
@@ -219,6 +220,23 @@ def test_a_bad_row_costs_itself_alone_and_is_taken_in_once_mended(corpus: Corpus
     assert "planted" not in str(told)
     (folder / "plantedvalue.wav").write_bytes(labelled.clip(1))
     assert bring(corpus, open_source(str(folder), None, None, cache), given).accepted == 1
+
+
+def test_a_row_that_another_customers_event_kept_out_is_taken_in_by_the_next_import(
+    corpus: Corpus, cache: Path, tmp_path: Path
+) -> None:
+    given = settings({"columns": {"account": "speaker", "event_id": "event"}, "constants": {"consent": ["score"]}})
+    folder = jsonl(tmp_path / "d", [{"speaker": speaker, "event": "1"} for speaker in ("a", "b", "a")])
+    source = open_source(str(folder), None, None, cache)
+    strict = IngestSettings(audio=AudioSettings(min_duration=5.0))
+    assert import_rows(corpus, source, given, strict).refused == {"too_short": 3}
+    with writing(corpus.records) as conn:  # as an earlier version refused the events of other accounts
+        conn.execute(sa.update(schema.refusals).values(reason="duplicate", file_state=None, fault=None))
+        result = sa.func.replace(schema.operations.c.result, "too_short", "duplicate")
+        conn.execute(sa.update(schema.operations).values(result=result))
+    for _ in range(2):
+        report = import_rows(corpus, source, given, IngestSettings())
+        assert counts(report) == (3, 2, {"duplicate": 1})
 
 
 def test_samples_as_numbers_are_recordings(corpus: Corpus, cache: Path, tmp_path: Path) -> None:

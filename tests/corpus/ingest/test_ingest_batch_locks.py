@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.storage import files, packs
+from corpus.storage.operations import Overtaken
 from corpus.tables import scores
 from corpus.vault import vault
 from tests.corpus.arrivals import good_recording, line
+from tests.corpus.probed import probed
 from tests.corpus.stored import arrive, corpus_at, predictions_of
 
 pytestmark = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-
-
-class Probed(MemoryFileSystem):  # type: ignore[misc]
-    """A store that tries, whenever it stores a file, whether the databases of the home can be written to."""
-
-    cachable = False
-    databases: tuple[Path, ...] = ()
-    stored = 0
-
-    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
-        for database in self.databases:
-            connection = sqlite3.connect(database, timeout=0, isolation_level=None)
-            connection.execute("BEGIN IMMEDIATE").close()  # raises where another connection has the lock
-            connection.close()
-        Probed.stored += 1
-        super().pipe_file(path, value, **kwargs)
-
-
-def probed(corpus: Corpus, home: Path, *names: str) -> Corpus:
-    fs = Probed()
-    fs.databases = tuple(home / name for name in names)
-    return replace(corpus, fs=fs, root=f"/{home.name}")
 
 
 def test_an_ingest_stores_packs_with_unlocked_databases(tmp_path: Path, databases: dict[str, str]) -> None:
@@ -49,20 +25,20 @@ def test_an_ingest_stores_packs_with_unlocked_databases(tmp_path: Path, database
     corpus = corpus_at(home, datetime.now(UTC), **databases)
     good_recording(tmp_path)
     (tmp_path / "m.jsonl").write_bytes(b"".join(line() for _ in range(3)))
-    before = Probed.stored
-    report = ingest(probed(corpus, home, "records.db"), tmp_path / "m.jsonl", IngestSettings())
-    assert (report.accepted, Probed.stored - before) == (3, 1)
+    watched, store = probed(corpus, home, "records.db")
+    report = ingest(watched, tmp_path / "m.jsonl", IngestSettings())
+    assert (report.accepted, store.requests) == (3, ["store"])
     corpus.close()
 
 
 def test_scores_are_stored_with_unlocked_databases(corpus: Corpus, tmp_path: Path) -> None:
     ids = arrive(corpus, 3)
-    watched, predictions = probed(corpus, tmp_path, "records.db", "vault.db"), predictions_of(ids)
-    before = Probed.stored
+    watched, store = probed(corpus, tmp_path, "records.db", "vault.db")
+    predictions = predictions_of(ids)
     written = scores.write(watched, predictions)
     with watched.operation("score/0", "score") as op:
         assert scores.put(watched, op, predictions, {}, written=written) == 3
-    assert Probed.stored - before == 1
+    assert store.requests == ["store"]
     assert scores.predictions(watched, ids, "1", "1").utterance_ids.tolist() == ids
 
 
@@ -71,6 +47,9 @@ def test_what_was_scored_meanwhile_is_not_scored_twice(corpus: Corpus) -> None:
     written = scores.write(corpus, predictions_of(ids))
     with corpus.operation("score/0", "score") as op:
         scores.put(corpus, op, predictions_of(ids[:2]), {})
+    with pytest.raises(Overtaken), corpus.operation("score/1", "score") as op:
+        scores.put(corpus, op, predictions_of(ids), {}, written=written)
+    written = scores.write(corpus, predictions_of(ids))
     with corpus.operation("score/1", "score") as op:
         assert scores.put(corpus, op, predictions_of(ids), {}, written=written) == 2
     assert scores.predictions(corpus, ids, "1", "1").utterance_ids.tolist() == ids

@@ -154,10 +154,10 @@ def test_it_looks_at_missing_files_without_opening_them(corpus: Corpus, tmp_path
     with corpus.read() as conn:
         (batch_id,) = conn.execute(sa.select(schema.ingest_batches.c.operation_id)).scalars()
     refused = refused_again.refused_lines(corpus, [batch_id])
-    assert list(refused_again.changed(refused, path, read_recording, SETTINGS.audio, NOW)) == []
+    assert list(refused_again.changed(corpus, refused, path, read_recording, SETTINGS.audio, NOW)) == []
     assert [line for line, *_ in refused.details] == [1, 2]
     add(tmp_path, {1})
-    ((found,),) = refused_again.changed(refused, path, read_recording, SETTINGS.audio, NOW)
+    ((found,),) = refused_again.changed(corpus, refused, path, read_recording, SETTINGS.audio, NOW)
     assert found.line == 2
 
 

@@ -18,6 +18,7 @@ from corpus.storage import audit_chain, durable_write, files, work_folder
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import (
+    datasets,
     erasure,
     ingest_batches,
     labels,
@@ -344,6 +345,17 @@ def test_keys_of_no_row_are_swept_up_to_the_bound_and_none_beyond_it(corpus: Cor
     assert orphans.sweep(corpus, NO_AGE) == {"files": 0, "keys": bound}
 
 
+def test_an_erasure_names_the_folders_of_datasets_that_hold_one(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    with writing(corpus.records) as conn:
+        for name, held in (("one", ids[:2]), ("other", ids[2:])):
+            datasets.put(conn, datasets.Dataset(name, f"/out/{name}", "jsonl", True, NOON, None, len(held)), held)
+    assert erasure.erase_utterances(corpus, ids[1:2])["datasets"] == ["/out/one"]
+    assert erasure.erase_utterances(corpus, ids[1:2], reason="again")["datasets"] == []
+    with corpus.read() as conn:
+        assert {each.place: each.rows for each in datasets.all_datasets(conn)} == {"/out/one": 1, "/out/other": 1}
+
+
 def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) -> None:
     ids = arrive(corpus, 3)
     score(corpus, ids)
@@ -361,7 +373,8 @@ def test_a_damaged_part_does_not_stand_in_the_way_of_an_erasure(corpus: Corpus) 
     (lost,) = orphans.missing(corpus)
     with corpus.read() as conn:
         assert scores.scored_in(conn, lost) == (("1", "1"), ids[2:])
+    written = scores.write_again(corpus, lost, predictions_of(ids[2:]))
     with corpus.operation("score/again", "score") as op:
-        assert scores.replace_part(corpus, op, lost, predictions_of(ids[2:])) == 1
+        assert scores.replace_part(op, lost, written) == 1
     assert scores.predictions(corpus, ids[2:], "1", "1").utterance_ids.tolist() == ids[2:]
     assert orphans.missing(corpus) == []

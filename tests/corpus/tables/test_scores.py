@@ -71,6 +71,14 @@ def test_the_erased_and_the_unknown_are_not_scored(corpus: Corpus) -> None:
         scores.put(corpus, op, predictions_of(["stranger"]), {})
 
 
+def test_a_shard_of_which_every_clip_is_set_aside_stores_nothing(corpus: Corpus) -> None:
+    nothing = predictions_of(arrive(corpus, 1)).take(np.array([], dtype=np.intp))
+    written = scores.write(corpus, nothing)
+    with corpus.operation("score/0", "score") as op:
+        assert scores.put(corpus, op, nothing, {}, written=written) == 0
+        assert scores.put(corpus, op, nothing, {}) == 0
+
+
 def test_a_repeated_operation_leaves_one_part(corpus: Corpus) -> None:
     ids = arrive(corpus, 3)
     for _ in range(2):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -228,3 +231,37 @@ def test_a_night_of_refused_rows_alone_ends_with_the_commonest_reason_until_the_
     assert second.returncode == 0, second.stderr
     assert "rows accepted now, refused before  4" in second.stdout
     assert set(tmp_path.iterdir()) == {home, later}
+    assert [
+        path for path in home.rglob("*") if path.parent != inbox and path != inbox and path.stat().st_mode & 0o077
+    ] == []
+
+
+UNREADABLE = """
+import os, sys
+def fail(event, details):
+    if event == "open" and str(details[0]).endswith("/1.wav") and (code := os.environ.get("UNREADABLE")):
+        raise OSError(int(code), os.strerror(int(code)), str(details[0]))
+sys.addaudithook(fail)
+"""
+"""Run by Python as it starts: a clip can't be read, as where a disk fails."""
+
+
+@pytest.mark.slow
+def test_a_night_in_which_the_machine_fails_ends_in_one_line_and_the_next_one_catches_up(tmp_path: Path):
+    home, site = tmp_path / "home", tmp_path / "site"
+    (home / "inbox").mkdir(parents=True)
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(UNREADABLE)
+    write(home / "inbox" / "m.jsonl", [row(home / "inbox", seed) for seed in range(4)])
+    told = {"EARMARK_HOME": str(home), "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
+    for code in (errno.EIO, errno.EMFILE):
+        failed = earmark("nightly", **told, UNREADABLE=str(code))
+        assert failed.returncode == 1
+        (line,) = [line for line in failed.stderr.splitlines() if line.startswith("earmark:")]
+        assert line.startswith(f"earmark: m.jsonl: line 2: its file can't be read now: {os.strerror(code)} (")
+        assert "Traceback" not in failed.stdout + failed.stderr
+    mended = earmark("nightly", "--json", **told)
+    assert mended.returncode == 0, mended.stderr
+    report = json.loads(mended.stdout)["ingest"]
+    assert (report["received"], report["accepted"], report["refused"]) == (4, 4, {})
+    assert earmark("doctor", EARMARK_HOME=str(home)).returncode == 0

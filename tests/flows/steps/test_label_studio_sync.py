@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,73 +21,21 @@ from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
 from flows.models.inventory import names_in_use
 from flows.rounds.label_doubt import Suspect
-from flows.runtime.settings import LabelStudioSettings
 from flows.steps import label_studio_sync as studio
 from flows.steps.export import distribute
 from flows.steps.suspects import ask_again
-from flows.tasks.clip_server import clip_server
 from flows.tasks.label_studio_client import StudioClient
-from flows.tasks.label_studio_tasks import ServerTask, project_titles, tasks_on_server
-from tests.flows.small_round import ROUND, World, round_of
-from tests.label_studio import PASSWORD, TOKEN, USER, Line, label_studio
+from tests.flows.small_round import ROUND
+from tests.flows.studio_home import CLIPS, Studio, area, choice, studio_at
+from tests.label_studio import PASSWORD, USER, label_studio
 
 pytestmark = pytest.mark.label_studio
-
-CLIPS = 12
-"""In a round: enough that some are blind and some are not, whatever their ids."""
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with label_studio(tmp_path_factory.mktemp("label-studio")) as address:
         yield address
-
-
-@dataclass
-class Studio:
-    """A home whose round is on the server, with the actions of an annotator there."""
-
-    world: World
-    line: Line
-    client: StudioClient
-
-    @property
-    def settings(self) -> Any:
-        return self.world.settings
-
-    def push(self) -> studio.PushReport:
-        return studio.push(self.world.corpus, self.settings)
-
-    def pull(self) -> studio.PullReport:
-        names = names_in_use(self.world.corpus, self.settings.home, self.settings.inventory)
-        return studio.pull(self.world.corpus, names, self.settings.label_studio, self.settings.people)
-
-    def settle(self) -> studio.SettleReport:
-        return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
-
-    def there(self) -> list[ServerTask]:
-        return tasks_on_server(self.client, self.titles)
-
-    @property
-    def titles(self) -> dict[str, str]:
-        return project_titles(self.settings.label_studio.title, self.settings.people)
-
-    def answer(self, row: ServerTask, transcript: str = "play some jazz", intent: str = "other", **extra: Any) -> int:
-        result = [area("transcript", transcript), choice("intent", intent), *extra.get("more", ())]
-        sent = {"result": extra.get("result", result), "lead_time": 4.5, "was_cancelled": extra.get("skipped", False)}
-        return int(self.client.call("POST", f"/api/tasks/{row.number}/annotations/", json=sent)["id"])
-
-    def labels(self) -> list[tuple[str, int, int]]:
-        with self.world.corpus.read() as conn:
-            return [(row.utterance_id, row.revision, row.annotators) for row in labels.current(conn)]
-
-
-def area(name: str, text: str) -> dict[str, Any]:
-    return {"id": name, "from_name": name, "to_name": "audio", "type": "textarea", "value": {"text": [text]}}
-
-
-def choice(name: str, value: str) -> dict[str, Any]:
-    return {"id": name, "from_name": name, "to_name": "audio", "type": "choices", "value": {"choices": [value]}}
 
 
 @pytest.fixture
@@ -102,27 +48,6 @@ def at(server: str, tmp_path: Path) -> Iterator[Studio]:
 def bare(server: str, tmp_path: Path) -> Iterator[Studio]:
     with studio_at(server, tmp_path / "home", push=False) as made:
         yield made
-
-
-@contextmanager
-def studio_at(server: str, home: Path, *overrides: str, push: bool = True) -> Iterator[Studio]:
-    line = Line(server)
-    told = LabelStudioSettings(url=line.address, token=TOKEN, title=f"try {uuid.uuid4().hex[:8]}", pause=0.0, batch=5)
-    home_of = round_of(home, CLIPS, "export.backend=label_studio", "tasks.blind_share=0.5", *overrides)
-    with home_of as world, clip_server(world.corpus, "127.0.0.1", 0) as clips:
-        told = told.model_copy(update={"clips_url": clips})
-        world = replace(world, settings=world.settings.model_copy(update={"label_studio": told}))
-        client = StudioClient(told.model_copy(update={"url": server}))
-        made = Studio(world, line, client)
-        world.export()
-        if push:
-            made.push()
-        yield made
-        for title in made.titles.values():
-            if title in (known := client.projects()):
-                client.call("DELETE", f"/api/projects/{known[title]}")
-        client.close()
-        line.close()
 
 
 # --- tasks on the server ----------------------------------------------------------------------------------------------
@@ -263,6 +188,63 @@ def test_a_slot_that_has_no_place_any_more_comes_back_to_be_marked_again(at: Stu
     value = {"start": 0, "end": 7, "text": "kitchen", "labels": ["room"]}
     at.answer(again, transcript="kitchen", more=[{**marked, "value": value}])
     assert at.pull().merged.labels == 1
+
+
+# --- answers that can't be read ---------------------------------------------------------------------------------------
+
+
+def mark(start: int, end: int, *names: str, number: int = 1) -> dict[str, Any]:
+    value = {"start": start, "end": end, "text": "", "labels": list(names or ("room",))}
+    return {"id": f"s{number}", "from_name": "slots", "to_name": "asr_text", "type": "labels", "value": value}
+
+
+SHOWN = "turn on, the kitchen light"
+MARKS = {
+    "that overlap": ([mark(9, 20), mark(13, 26, number=2)], "bad_span"),
+    "of the same words": ([mark(13, 20), mark(13, 20, number=2)], "bad_span"),
+    "with two names": ([mark(13, 20, "room", "device")], "bad_span"),
+    "on a comma": ([mark(7, 8)], "bad_span"),
+    "behind the text": ([mark(90, 99)], "bad_span"),
+    "on half a word": ([mark(15, 18)], None),
+}
+"""What a person can mark, and why it is refused; None where it is read, as the whole word."""
+
+DATA = (({"asr_text": None}, "bad_span"), ({"asr_text": 7}, "lost_slot"), ({"task_id": 7}, "unknown_task"))
+"""What somebody who edits a task on the server can make of it, and why an answer with a mark is refused."""
+
+
+def test_an_answer_of_any_form_that_the_server_takes_costs_itself_alone(at: Studio):
+    change = at.client.call
+    expected: dict[str, str | None] = {}
+    places = iter(at.there())
+    for marks, reason in MARKS.values():
+        row = next(places)
+        change("PATCH", f"/api/tasks/{row.number}/", json={"data": row.data | {"asr_text": SHOWN}})
+        at.answer(row, transcript=SHOWN, more=marks)
+        expected[row.task_id] = reason
+    for data, reason in DATA:
+        row = next(places)
+        change("PATCH", f"/api/tasks/{row.number}/", json={"data": row.data | data})
+        at.answer(row, more=[mark(0, 1)])
+        expected[str(data.get("task_id", row.task_id))] = reason
+    row, last = next(places), next(places)
+    user = change("POST", "/api/users/", json={"email": f"{row.task_id}@example.org", "username": row.task_id[:20]})
+    assert isinstance(user, dict)
+    change("PATCH", f"/api/annotations/{at.answer(row)}/", json={"completed_by": user["id"]})
+    change("DELETE", f"/api/users/{user['id']}/")
+    at.answer(last)
+    expected |= {row.task_id: "bad_field", last.task_id: None}
+
+    report = at.pull()
+
+    refused = {row.task_id: row.reason for row in report.merged.refused_lines}
+    assert refused == {task_id: reason for task_id, reason in expected.items() if reason}
+    assert (report.merged.annotations, report.asked_again) == (2, len(refused) - 1)  # not what earmark never asked
+    there = {row.task_id: row for row in at.there()}
+    assert len(there) == len(at.there()) == CLIPS
+    assert {task_id for task_id in refused if not there[task_id].annotations} == {*refused} - {"7"}
+    again = at.pull()
+    assert (again.merged.annotations, again.merged.refused, again.asked_again) == (2, {}, 0)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

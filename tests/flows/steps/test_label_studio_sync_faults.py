@@ -126,6 +126,18 @@ def test_a_task_without_a_text_as_its_transcript_is_asked_again(world: World, se
     assert (report.merged.refused, report.asked_again) == ({"bad_span": 1}, 1)
 
 
+def test_a_task_that_the_server_does_not_take_back_is_reported_once_and_blocks_no_other(world: World, server: Studio):
+    broken, good = world.tasks()[-2:]
+    for task, more in ((broken, {"audio": None}), (good, {})):
+        data = studio_task(task, "http://clips/1")["data"] | {"asr_text": SHOWN} | more
+        server.put({"data": data, "annotations": [answer(*OVERLAP, updated_at="2026-11-29T13:00:00Z")]})
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again) == ({"bad_span": 2}, 1)
+    assert [bool(row["annotations"]) for row in server.tasks.values()] == [True, False]
+    report = pull(world, server)
+    assert (report.merged.refused, report.asked_again) == ({}, 0)
+
+
 def test_a_task_id_with_half_a_character_is_none_of_earmark(world: World, server: Studio):
     data = studio_task(world.tasks()[-1], "http://clips/1")["data"] | {"task_id": "\ud83d"}
     server.put({"data": data, "annotations": [answer()]})
@@ -153,6 +165,34 @@ def test_an_answer_whose_user_was_removed_stays_that_persons_or_is_the_holders(t
         assert (report.merged.refused, report.asked_again, set(server.tasks)) == ({"bad_span": 1}, 0, {1, 2})
         pull(world, server)
         assert _answers(world) == {(merged.task_id, "ann"), (new.task_id, "ann")}
+
+
+def test_a_faulty_edit_of_a_merged_answer_is_reported_once_and_again_when_it_changes(tmp_path: Path):
+    people = "people.people=[{annotator_id: ann, login: jo\u0308RG@example.org}]"
+    with round_of(tmp_path / "home", 2, people) as world, studio_server(f"{TITLE}: ann") as server:
+        world.export()
+        server.users = {1: "J\u00f6rg@example.org"}
+        one, other = (studio_task(t, "http://clips/1")["data"] for t in read_tasks(world.folder / "ann" / TASK_FILE))
+        server.put({"data": one, "annotations": [answer(id=5)]})
+        pull(world, server)
+        merged = _answers(world)
+        assert merged == {(one["task_id"], "ann")}
+        for hour, marks, reason in ((14, OVERLAP, "bad_span"), (15, OVERLAP, "bad_span"), (16, (), "missing_field")):
+            edit = answer(*marks, id=5, updated_at=f"2026-11-23T{hour}:00:00Z")
+            edit["result"] = [each for each in edit["result"] if marks or each["from_name"] != "intent"]
+            server.tasks[1]["annotations"] = [edit]
+            assert (pull(world, server).merged.refused, _answers(world)) == ({reason: 1}, merged)
+            for _ in range(2):
+                assert (pull(world, server).merged.refused, _answers(world)) == ({}, merged)
+            server.put({"data": other, "annotations": [answer(id=hour, updated_at=f"2026-11-23T{hour}:30:00Z")]})
+            report = pull(world, server)  # others have answered meanwhile
+            assert (report.merged.refused, report.asked_again) == ({}, 0)
+            server.tasks.popitem()
+            merged = _answers(world)
+        server.tasks[1]["annotations"] = [answer(id=5, updated_at="2026-11-23T17:00:00Z")]
+        assert pull(world, server).merged.refused == {}
+        server.tasks[1]["annotations"] = [answer(*OVERLAP, id=5, updated_at="2026-11-23T18:00:00Z")]
+        assert pull(world, server).merged.refused == {"bad_span": 1}
 
 
 def test_in_a_shared_project_a_merged_answer_keeps_its_person(world: World, server: Studio):

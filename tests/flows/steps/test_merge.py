@@ -12,6 +12,7 @@ from annotation.files import write_annotations
 from corpus import door
 from corpus.records.annotations import Annotation
 from corpus.tables import labels, rounds
+from corpus.tables.annotations import latest_answers, put_annotations
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
@@ -75,6 +76,23 @@ def test_the_tasks_of_contradicting_answers_are_named(settings: Settings, tmp_pa
     assert (report.conflicting, report.conflicting_tasks) == (1, (task_id,))
     assert MergeReport.from_json(report.to_json()).conflicting_tasks == (task_id,)
     assert total([("a", report), ("b", report)], {}, None).conflicting_tasks == (task_id,)
+
+
+@pytest.mark.parametrize("before", ["J\u00f6rg \u00c5s", "Jo\u0308rg A\u030as", "J\u00f6rg\u200b \u00c5s"])
+def test_a_correction_takes_the_place_of_an_answer_in_whatever_form_the_name_was_stored(
+    settings: Settings, tmp_path: Path, before: str
+):
+    task_id, utterance_id, _ = a_label(settings)
+    with opened(settings) as corpus, corpus.operation("merge/earlier-version", "merge") as op:
+        put_annotations(corpus, op, [answer(task_id, "labelled", 1, before, transcript="stop", intent="other")])
+    for revision, written in ((1, "Jo\u0308rg A\u030as"), (2, "J\u00f6rg \u00c5s"), (3, "Jo\u0308rg  A\u030as")):
+        said = answer(task_id, "labelled", revision, written, transcript="stop", intent="other")
+        assert merge(settings, tmp_path, said).repeated == (revision == 1)
+        with opened(settings) as corpus, corpus.read() as conn:
+            rows = {row.annotator_id: row.revision for row in latest_answers(conn) if row.task_id == task_id}
+            assert (rows.pop(before), len(rows)) == (revision, 1)  # the other one is the simulated person's
+    with opened(settings) as corpus:
+        assert list(door.open(corpus, [utterance_id], "annotate", parts=("annotations",)))
 
 
 @pytest.mark.parametrize("verdict", ["critical_data", "distress"])

@@ -167,6 +167,22 @@ def test_nobody_has_more_than_a_day_of_work_however_often_tasks_are_given(tmp_pa
         assert sum(world.export().people.values()) == 3
 
 
+def test_an_overdue_task_that_is_given_again_counts_for_the_day_on_which_it_is_given(tmp_path: Path):
+    team = "people.people=" + json.dumps([{"annotator_id": "ann"}])
+    with round_of(tmp_path / "home", 4, team, "people.clips_per_shift=2", "people.audit_answers=1") as world:
+        assert world.export().people == {"ann": 2}
+        world.after(4)
+        assert world.sweep().closed == 2
+        assert world.export(again=True).people == {"ann": 2}
+        with world.corpus.read() as conn:
+            given = [each for each in people.assigned(conn, world.now[0]) if each.waits]
+        assert [(each.at, each.until) for each in given] == [(world.now[0], world.now[0] + timedelta(days=3))] * 2
+        world.merge(*(answer(task, "ann") for task in tasks_of(world, "ann")))
+        assert world.export(again=True).given == {"nobody_free": 2}, "the day's work is done"
+        world.after(1)
+        assert world.export(again=True).people == {"ann": 2}
+
+
 def test_an_export_names_the_folders_of_other_rounds_in_which_a_persons_tasks_lie(world: World):
     first = world.export()
     assert (first.elsewhere, first.folder) == (None, str(world.folder))

@@ -16,6 +16,7 @@ from training.intent.fit import FitSettings
 from training.intent.model import classify, load_intent, save_intent
 from training.intent.pretrain import write_replay
 from training.loop.model_files import weights_digest
+from training.replay_learners.fine_tuned import BASES
 
 PLAIN = IntentFinetuneSettings(interpolate=0.0, fit=QUICK, noise=SILENT)
 NEW = [
@@ -51,6 +52,30 @@ def test_it_learns_new_intents_and_slots_and_forgets_nothing(base, tmp_path):
     assert steps[-1][0] == steps[-1][1] == len(steps)
     model = load_intent(tmp_path / "out")
     assert [s.name for s in classify(model, ["wake me at ten"]).slots[0]] == ["time"]
+
+
+def test_two_slots_in_a_run_of_letters_without_spaces_are_learned(tmp_path):
+    rooms, times = ("台所", "寝室", "居間"), ("六時", "七時", "八時")
+    taught = [
+        IntentExample(f"{room}{time}", f"{room}を{time}に", "heat", (SlotSpan("room", 0, 2), SlotSpan("time", 3, 5)))
+        for room in rooms
+        for time in times
+    ]
+    fit = FitSettings(epochs=40, batch_size=9)
+    result = finetune_intent(
+        BASES / "intent", taught, tmp_path / "out", IntentFinetuneSettings(interpolate=0.0, fit=fit, noise=SILENT)
+    )
+    assert result.unmarked_slots == 0
+    found = classify(load_intent(tmp_path / "out"), [row.text for row in taught]).slots
+    assert found == tuple(row.slots for row in taught)
+
+
+def test_slots_on_half_a_word_are_counted_once_and_cost_nothing_else(base, tmp_path):
+    halves = (SlotSpan("time", 8, 9), SlotSpan("room", 9, 10))  # m and e
+    rows = [*NEW, IntentExample("half", "wake to me at one", "alarm", halves)]
+    rows += [IntentExample("half/draft", "wake to me at one", "alarm", halves)]
+    assert finetune_intent(base, rows, tmp_path / "out", PLAIN).unmarked_slots == 2
+    assert finetune_intent(base, NEW, tmp_path / "out", PLAIN).unmarked_slots == 0
 
 
 def test_what_the_base_knows_by_a_former_name_goes_on_by_the_name_of_now(base, tmp_path):

@@ -33,6 +33,17 @@ def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking
         version_files.local_folder(str(tmp_path / "nowhere"))
 
 
+def test_the_files_of_a_version_are_private_whatever_those_were_that_it_was_made_of(tracking, operation, tmp_path):
+    folder = model(tmp_path / "model")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    run_id = runs.start_run(tracking, facts(operation))
+    _, uri = registry.register(tracking, "asr", folder, run_id, operation)
+    found = [path for path in Path(uri).parent.rglob("*") if path.stat().st_mode & 0o077]
+    assert (Path(uri) / "model.safetensors").is_file()
+    assert found == []
+
+
 def test_files_on_another_machine_come_as_they_were_registered(home, bucket, operation, tmp_path):
     settings = store.TrackingSettings(experiment="elsewhere", artifact_root=bucket, model_prefix="elsewhere")
     remote = store.open_tracking(settings, home)
@@ -63,6 +74,12 @@ def test_a_version_of_before_there_was_anything_to_serve_it_goes_on(tracking, op
     assert version_files.local_folder(found.model_uri, found.digest) == Path(found.model_uri)
     assert registry.changed_files(version) == []
     assert registry.register(tracking, "intent", folder, run_id, operation) == (found.version, found.model_uri)
+    assert registry.registered_digest(tracking, "intent", found.version) == digest
+    assert registry.registered_digest(tracking, "intent", "99") == ""
+    unknown = tracking.client.create_model_version(name, source, run_id=run_id)
+    assert registry.registered_digest(tracking, "intent", str(unknown.version)) == ""
+    (said,) = registry.changed_files(unknown)
+    assert said.startswith("MLflow knows no digest of its files")
 
 
 def test_weights_of_a_killed_attempt_are_replaced_unless_an_alias_points_to_them(tracking, operation, tmp_path):
