@@ -77,6 +77,11 @@ def set_(
         raise UsageError("--notice is the version of the notice, of 1 to 64 characters, with --yes annotate")
     name = _account(account, "set", stdin=stdin)
     with open_home(config, overrides, lock=None if dry_run else "consent set") as (corpus, settings):
+        if consent.counted_notice(settings, wanted).yes != wanted.yes:
+            raise UsageError(
+                "a consent to annotate needs a notice that counts: give --notice with the version that the customer"
+                " saw, one of ingest.notices where those are set"
+            )
         if not new:
             consent.show(corpus, name)
         report = consent.change(corpus, settings, [(name, wanted)], actor_name(None), dry_run=dry_run)

@@ -23,9 +23,8 @@ def show_consent(document: Mapping[str, Any]) -> None:
 
 def show_change(document: Mapping[str, Any]) -> None:
     """Print what statements changed, from the document of a `ConsentChange`."""
-    pairs = {
-        name: document[name] for name in ("lines", "faulty", "accounts", "unknown", "narrowed") if name in document
-    }
+    names = ("lines", "faulty", "accounts", "unknown", "unnoticed", "narrowed")
+    pairs = {name: document[name] for name in names if name in document}
     reached = dict(document.get("reached") or {})
     if "lines" in reached:
         reached["refused"] = reached.pop("lines")

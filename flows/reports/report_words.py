@@ -44,6 +44,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "faulty": "lines with a fault",
         "accounts": "accounts named",
         "unknown": "accounts that the vault did not know",
+        "unnoticed": "consents to annotate that do not count",
         "narrowed": "consent narrowed",
         "closed": "tasks closed",
         "files": "files removed from the task folder",

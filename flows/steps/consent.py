@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -74,6 +74,7 @@ class ConsentChange(Result):
         faults: the first lines that could not be read; None without a file.
         accounts: how many accounts were named, and how many of them the vault did not know.
         unknown: how many of them the vault did not know.
+        unnoticed: how many consents to annotation do not count, as no notice that counts is named; None where none.
         narrowed: what was taken out of use; None where nothing was, and with `dry_run`.
         reached: what was taken back from people and models; None with `dry_run`.
     """
@@ -84,6 +85,7 @@ class ConsentChange(Result):
     faults: tuple[FaultyLine, ...] | None = None
     accounts: int
     unknown: int
+    unnoticed: int | None = None
     narrowed: Narrowed | None = None
     reached: task_status.SweepReport | None = None
 
@@ -126,23 +128,40 @@ def change(
 
     Of several statements of an account all withdrawals count.
     """
+    counted = [(account, counted_notice(settings, each)) for account, each in wanted]
+    unnoticed = sum(each.yes != before.yes for (_, each), (_, before) in zip(counted, wanted, strict=True)) or None
     named = {account for account, _ in wanted}
     unknown = sum(not stated_consent.is_known(corpus.vault, account) for account in named)
     if dry_run:
-        return ConsentChange(dry_run=True, accounts=len(named), unknown=unknown)
+        return ConsentChange(dry_run=True, accounts=len(named), unknown=unknown, unnoticed=unnoticed)
     before = consent_use.before(corpus)
     now = corpus.clock()
     stated: dict[str, frozenset[str]] = {}
-    for account, each in wanted:
+    for account, each in counted:
         stated[account] = stated.get(account, consent.ALL) - each.no
     consent.apply_statements(corpus.vault, stated, now, actor)
-    for account, each in wanted:
+    for account, each in counted:
         yes = each.yes & stated[account]
         stated_consent.agree(corpus.vault, account, yes, now, actor, given_at=each.at, notice=each.notice)
     narrowed = consent_use.narrowed_since(corpus, before)
     return ConsentChange(
-        dry_run=False, accounts=len(named), unknown=unknown, narrowed=narrowed, reached=_reach_out(corpus, settings)
+        dry_run=False,
+        accounts=len(named),
+        unknown=unknown,
+        unnoticed=unnoticed,
+        narrowed=narrowed,
+        reached=_reach_out(corpus, settings),
     )
+
+
+def counted_notice(settings: Settings, wanted: Wanted) -> Wanted:
+    """Return a statement with the notice that counts; without one, a consent to annotation is left out."""
+    if "annotate" not in wanted.yes:
+        return wanted
+    notice, known = wanted.notice or settings.ingest.notice, settings.ingest.notices
+    if notice is not None and (known is None or notice in known):
+        return replace(wanted, notice=notice)
+    return replace(wanted, yes=wanted.yes - {"annotate"})
 
 
 def _reach_out(corpus: Corpus, settings: Settings) -> task_status.SweepReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus.errors import UsageError
+from corpus.errors import HostFault, UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestSettings, ingest
-from corpus.vault import consent
+from corpus.vault import consent, stated_consent
 from tests.corpus.arrivals import NAME, NOW, good_recording, row, utterance_of
 from tests.corpus.stored import corpus_at
 
@@ -196,3 +197,66 @@ def test_refused_rows_together_leave_what_all_of_them_allow(
         *(allowed for kind, allowed in rows if kind not in ("an event that is there", "the account twice"))
     )
     assert left(corpus, utterance_of(corpus, account, "first")) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "counts"),
+    [
+        ({"notice": None}, {}, False),
+        ({"notice": "v1"}, {}, True),
+        ({"notice": "v1"}, {"notices": ["v2"]}, False),
+        ({"notice": "v2"}, {"notices": ["v2"]}, True),
+        ({"notice": None}, {"notice": "all"}, True),
+        ({"notice": None}, {"notice": "all", "notices": ["v2"]}, False),
+        ({"notice": None, "consent": {"uses": ["score", "annotate", "train"], "notice": "v1"}}, {}, True),
+        ({"notice": None, "consent": {"uses": ["score", "annotate", "train"]}}, {}, False),
+    ],
+)
+def test_a_consent_to_annotation_counts_with_a_known_notice_alone(
+    corpus: Corpus, tmp_path: Path, changes: dict[str, Any], given: dict[str, Any], counts: bool
+) -> None:
+    good_recording(tmp_path)
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_bytes(as_json(row(account=ADA, event_id="e") | changes))
+    report = ingest(corpus, manifest, IngestSettings(**given))
+    assert (report.accepted, report.unnoticed) == (1, 0 if counts else 1)
+    expected = consent.ALL if counts else consent.ALL - {"annotate"}
+    assert left(corpus, utterance_of(corpus, ADA, "e")) == expected
+    assert ingest(corpus, manifest, IngestSettings(**given)).unnoticed == report.unnoticed
+
+
+def test_a_consent_without_a_notice_takes_nothing_back(corpus: Corpus, tmp_path: Path, ada: str) -> None:
+    ingest_lines(corpus, tmp_path, as_json(row(account=ADA, notice=None)), as_json(row(account=ADA, notice="")))
+    assert left(corpus, ada) == consent.ALL
+
+
+def test_a_notice_that_was_stated_for_the_account_counts_for_its_rows(corpus: Corpus, tmp_path: Path) -> None:
+    good_recording(tmp_path)
+    stated_consent.agree(corpus.vault, ADA, ["annotate"], NOW - timedelta(days=9), "desk", notice="v1")
+    ingest_lines(corpus, tmp_path, as_json(row(account=ADA, event_id="e", notice=None)))
+    assert left(corpus, utterance_of(corpus, ADA, "e")) == consent.ALL
+    consent.apply_statements(corpus.vault, {ADA: SCORE}, NOW)
+    later = replace(corpus, clock=lambda: NOW + timedelta(days=2))
+    after = row(account=ADA, event_id="later", notice=None, arrived_at=(NOW + timedelta(days=1)).isoformat())
+    ingest_lines(later, tmp_path, as_json(after))
+    assert left(corpus, utterance_of(corpus, ADA, "later")) == {"score", "train"}
+
+
+def test_rows_after_a_fault_of_the_machine_withdraw_all_the_same(
+    corpus: Corpus, tmp_path: Path, ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise HostFault("no memory")
+
+    monkeypatch.setattr("corpus.ingest.ingest.decode_recording", fails)
+    manifest = tmp_path / "m.jsonl"
+    rows = [row(), row(), row(account=ADA, consent=["score"])]
+    manifest.write_bytes(b"".join(as_json(each) + b"\n" for each in rows))
+    with pytest.raises(HostFault, match="line 1: no memory"):
+        ingest(corpus, manifest, IngestSettings(), batch_rows=3)
+    assert left(corpus, ada) == SCORE
+    rows[-1]["consent"] = []
+    manifest.write_bytes(b"".join(as_json(each) + b"\n" for each in rows))
+    with pytest.raises(HostFault):  # in the first of three batches
+        ingest(corpus, manifest, IngestSettings(), batch_rows=1)
+    assert left(corpus, ada) == frozenset()

@@ -38,6 +38,7 @@ def test_what_is_not_clear_is_refused_in_one_line(tmp_path: Path):
         (("set", "account-0", "--no", "listen"), "unknown use"),
         (("set", "account-0", "--no", "train", "--yes", "train"), "name it once"),
         (("set", "account-0", "--yes", "train", "--notice", "1"), "--notice"),
+        (("set", "account-0", "--yes", "annotate"), "needs a notice"),
         (("set", "--no", "all"), "name one account"),
         (("set", "stranger", "--no", "all"), "no such account"),
         (("show", "stranger"), "no such account"),

@@ -12,7 +12,7 @@ from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import audit_chain
 from corpus.tables import models, snapshots
 from corpus.vault import vault_schema
-from flows.steps import consent
+from flows.steps import consent, ingest
 from flows.steps.consent import Wanted
 from tests.flows.small_round import World, round_of
 
@@ -113,6 +113,8 @@ def test_a_list_is_read_line_by_line(world: World, tmp_path: Path) -> None:
     json_lines = tmp_path / "list.jsonl"
     json_lines.write_text('{"account": "account-0", "consent": []}\n{"account": 7, "consent": 8}\nno JSON\n')
     wanted, faults = consent.read_statements(json_lines)
+    unnoticed = [("account-1", Wanted(yes=ALL))]
+    assert consent.change(world.corpus, world.settings, unnoticed, "desk", dry_run=True).unnoticed == 1
     assert [account for account, _ in wanted] == ["account-0", "7"]
     assert [fault.line for fault in faults] == [2, 3]
     for text in (
@@ -141,3 +143,15 @@ def test_an_unknown_account_is_told_and_a_list_keeps_it_for_what_comes(world: Wo
         consent.show(world.corpus, "stranger")
     assert change(world, "stranger", Wanted(no=NO)).unknown == 1
     assert not any(allowed(world, "stranger").values())
+
+
+def test_manifests_of_the_inbox_withdraw_before_the_night_learns(world: World) -> None:
+    inbox = world.settings.inbox
+    inbox.mkdir(parents=True, exist_ok=True)
+    (inbox / "a.jsonl").write_text("no manifest\n")
+    (inbox / "b.jsonl").write_text('{"audio": "none.wav", "account": "account-1", "consent": ["score"]}\n')
+    narrowed = ingest.apply_consent(world.corpus, inbox)
+    assert narrowed is not None
+    assert narrowed.accounts == 1
+    assert ingest.apply_consent(world.corpus, inbox) is None
+    assert allowed(world, "account-1") == {"score": True, "annotate": False, "train": False}
