@@ -11,23 +11,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from corpus.errors import EarmarkError, RecordError, UsageError
 from corpus.handle import Corpus
-from corpus.ingest.manifest_row import parse_statement
+from corpus.ingest.manifest_row import ConsentStatement, parse_statement
 from corpus.storage.json_lines import read_lines, strict_json
 from corpus.tables import consent_use
 from corpus.tables.consent_use import Narrowed
 from corpus.vault import consent, stated_consent
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasAnswers, HasExport, HasIngest, HasTaskFolder
 from flows.steps import annotation_backends
+from flows.steps.annotation_backends import SettingsOfBackend
 from flows.tasks import task_status
 
 _LONGEST: Final = 1 << 16
 _FIELDS: Final = ("account", "consent", "time", "notice")
 _SHOWN: Final = 100
+
+
+class SettingsOfConsent(SettingsOfBackend, HasExport, HasTaskFolder, HasAnswers, HasIngest, Protocol):
+    """The settings that a withdrawal reads: where tasks are, and which notices count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class Wanted:
 
 
 def change(
-    corpus: Corpus, settings: Settings, wanted: Sequence[tuple[str, Wanted]], actor: str, *, dry_run: bool
+    corpus: Corpus, settings: SettingsOfConsent, wanted: Sequence[tuple[str, Wanted]], actor: str, *, dry_run: bool
 ) -> ConsentChange:
     """Withdraw and state consents by account; then take what was withdrawn from people, and mark what learned from it.
 
@@ -154,7 +159,7 @@ def change(
     )
 
 
-def counted_notice(settings: Settings, wanted: Wanted) -> Wanted:
+def counted_notice(settings: HasIngest, wanted: Wanted) -> Wanted:
     """Return a statement with the notice that counts; without one, a consent to annotation is left out."""
     if "annotate" not in wanted.yes:
         return wanted
@@ -164,7 +169,7 @@ def counted_notice(settings: Settings, wanted: Wanted) -> Wanted:
     return replace(wanted, yes=wanted.yes - {"annotate"})
 
 
-def _reach_out(corpus: Corpus, settings: Settings) -> task_status.SweepReport:
+def _reach_out(corpus: Corpus, settings: SettingsOfConsent) -> task_status.SweepReport:
     """Close the tasks of what was withdrawn, in the task folder and on the annotation backend."""
     swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     if not annotation_backends.is_external(settings.export):
@@ -211,14 +216,12 @@ def read_statements(path: Path) -> tuple[list[tuple[str, Wanted]], list[FaultyLi
         raise UsageError(f"{path.name} can't be read: {error.strerror}; give a CSV or JSON Lines file") from error
     wanted: list[tuple[str, Wanted]] = []
     faults: list[FaultyLine] = []
-    for number, value in _json_values(data) if path.suffix.lower() == ".jsonl" else _csv_values(data, path.name):
-        statements, fault = parse_statement(value)
-        if fault:
-            faults.append(FaultyLine(number, fault))
-        for each in statements:
-            notice = value.get("notice") if isinstance(value, dict) else None
-            yes = each.consent if each.readable and not fault else frozenset()
-            wanted.append((each.account, Wanted(consent.ALL - each.consent, yes, each.at, notice or None)))
+    for line in _json_lines(data) if path.suffix.lower() == ".jsonl" else _csv_lines(data, path.name):
+        if line.fault:
+            faults.append(FaultyLine(line.number, line.fault))
+        for each in line.statements:
+            yes = frozenset() if line.fault else each.consent
+            wanted.append((each.account, Wanted(consent.ALL - each.consent, yes, each.at, line.notice)))
     if not wanted:
         detail = f"; line {faults[0].line}: {faults[0].detail}" if faults else ""
         raise UsageError(f"{path.name} has no line that can be read, so nothing is changed{detail}")
@@ -230,15 +233,31 @@ def shown_faults(faults: Sequence[FaultyLine]) -> tuple[FaultyLine, ...]:
     return tuple(faults[:_SHOWN])
 
 
-def _json_values(data: bytes) -> Iterator[tuple[int, object]]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a list: what it states, and its fault; "" for none."""
+
+    number: int
+    statements: tuple[ConsentStatement, ...]
+    fault: str
+    notice: str | None
+
+
+def _line(number: int, value: object) -> _Line:
+    statements, fault = parse_statement(value)
+    notice = value.get("notice") if isinstance(value, dict) and not fault else None
+    return _Line(number, statements, fault, notice)
+
+
+def _json_lines(data: bytes) -> Iterator[_Line]:
     for number, line in read_lines(io.BytesIO(data), _LONGEST):
         try:
-            yield number, None if line is None else strict_json(line)
+            yield _line(number, None if line is None else strict_json(line))
         except (ValueError, RecursionError):
-            yield number, None
+            yield _line(number, None)
 
 
-def _csv_values(data: bytes, name: str) -> Iterator[tuple[int, object]]:
+def _csv_lines(data: bytes, name: str) -> Iterator[_Line]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -253,16 +272,14 @@ def _csv_values(data: bytes, name: str) -> Iterator[tuple[int, object]]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                yield rows.line_num, None
+                yield _line(rows.line_num, None)
                 continue
             given = dict(zip(header, cells, strict=True))
-            yield (
-                rows.line_num,
-                {
-                    name: value.replace(",", " ").replace(";", " ").split() if name == "consent" else value
-                    for name, value in given.items()
-                    if value.strip() or name == "consent"
-                },
-            )
+            values = {
+                name: value.replace(",", " ").replace(";", " ").split() if name == "consent" else value
+                for name, value in given.items()
+                if value.strip() or name == "consent"
+            }
+            yield _line(rows.line_num, values)
     except csv.Error as error:
         raise UsageError(f"{name} line {rows.line_num}: {error}; write the table again") from error
