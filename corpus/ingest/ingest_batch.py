@@ -335,7 +335,13 @@ def _store(corpus: Corpus, op: Operation, written: _Written, refusals: Refusals)
 def _vault_arrival(recording: UsableRecording, received_at: datetime) -> vault.Arrival:
     row = recording.row
     return vault.Arrival(
-        recording.utterance_id, row.account, row.consent, row.arrived_at, row.device_serial, received_at
+        recording.utterance_id,
+        row.account,
+        row.consent,
+        row.arrived_at,
+        row.device_serial,
+        received_at,
+        row.unnoticed,
     )
 
 

@@ -42,6 +42,7 @@ class Arrival:
         utterance_id, account, consent, device_serial: of the utterance.
         arrived_at: by the clock of the device.
         received_at: when its row was first received, by the clock of the machine; None for now.
+        unnoticed: its consent to annotation does not count, as no notice is named; that withdraws nothing.
     """
 
     utterance_id: str
@@ -50,6 +51,7 @@ class Arrival:
     arrived_at: datetime
     device_serial: str | None = None
     received_at: datetime | None = None
+    unnoticed: bool = False
 
     def __post_init__(self) -> None:
         unknown = self.consent - set(CONSENTS)
@@ -126,7 +128,8 @@ def _store_accounts(
         if account.account is None:
             plain = row.account.encode("utf-8", "surrogatepass")
             account = replace(account, account=cipher.encrypt(vault.kek, plain, f"account/{key}"))
-        by_key[key] = withdraw(account, mask_of(row.consent), utc(row.received_at or now))
+        stated = row.consent | {"annotate"} if row.unnoticed else row.consent
+        by_key[key] = withdraw(account, mask_of(stated), utc(row.received_at or now))
     changed = [account for key, account in by_key.items() if account != before.get(key)]
     insert_new(conn, accounts, [asdict(account) for account in changed if account.account_key not in before])
     update_accounts(conn, [account for account in changed if account.account_key in before])

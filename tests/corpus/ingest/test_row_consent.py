@@ -248,15 +248,18 @@ def test_rows_after_a_fault_of_the_machine_withdraw_all_the_same(
     def fails(*_: object) -> None:
         raise HostFault("no memory")
 
-    monkeypatch.setattr("corpus.ingest.ingest.decode_recording", fails)
     manifest = tmp_path / "m.jsonl"
     rows = [row(), row(), row(account=ADA, consent=["score"])]
     manifest.write_bytes(b"".join(as_json(each) + b"\n" for each in rows))
-    with pytest.raises(HostFault, match="line 1: no memory"):
-        ingest(corpus, manifest, IngestSettings(), batch_rows=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("corpus.ingest.ingest.decode_recording", fails)
+        with pytest.raises(HostFault, match="line 1: no memory"):
+            ingest(corpus, manifest, IngestSettings(), batch_rows=3)
     assert left(corpus, ada) == SCORE
     rows[-1]["consent"] = []
     manifest.write_bytes(b"".join(as_json(each) + b"\n" for each in rows))
-    with pytest.raises(HostFault):  # in the first of three batches
-        ingest(corpus, manifest, IngestSettings(), batch_rows=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("corpus.ingest.ingest.ingest_batch", fails)  # in the first of three batches
+        with pytest.raises(HostFault):
+            ingest(corpus, manifest, IngestSettings(), batch_rows=1)
     assert left(corpus, ada) == frozenset()
