@@ -349,7 +349,8 @@ def _account(value: object) -> str | None:
     # The row with a number is refused; its customer is the one whose account has these digits.
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     try:
-        return _Account.model_validate({"account": text}).account
+        account: str = _Account.model_validate({"account": text}).account
+        return account
     except ValidationError:
         return None
 

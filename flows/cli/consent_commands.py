@@ -77,7 +77,7 @@ def set_(
         raise UsageError("--notice is the version of the notice, of 1 to 64 characters, with --yes annotate")
     name = _account(account, "set", stdin=stdin)
     with open_home(config, overrides, lock=None if dry_run else "consent set") as (corpus, settings):
-        if consent.counted_notice(settings, wanted).yes != wanted.yes:
+        if consent.counted_notice(settings.ingest, wanted).yes != wanted.yes:
             raise UsageError(
                 "a consent to annotate needs a notice that counts: give --notice with the version that the customer"
                 " saw, one of ingest.notices where those are set"

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from corpus.errors import EarmarkError, RecordError, UsageError
 from corpus.handle import Corpus
+from corpus.ingest.ingest import IngestSettings
 from corpus.ingest.manifest_row import ConsentStatement, parse_statement
 from corpus.storage.json_lines import read_lines, strict_json
 from corpus.tables import consent_use
@@ -133,7 +134,7 @@ def change(
 
     Of several statements of an account all withdrawals count.
     """
-    counted = [(account, counted_notice(settings, each)) for account, each in wanted]
+    counted = [(account, counted_notice(settings.ingest, each)) for account, each in wanted]
     unnoticed = sum(each.yes != before.yes for (_, each), (_, before) in zip(counted, wanted, strict=True)) or None
     named = {account for account, _ in wanted}
     unknown = sum(not stated_consent.is_known(corpus.vault, account) for account in named)
@@ -159,11 +160,11 @@ def change(
     )
 
 
-def counted_notice(settings: HasIngest, wanted: Wanted) -> Wanted:
+def counted_notice(settings: IngestSettings, wanted: Wanted) -> Wanted:
     """Return a statement with the notice that counts; without one, a consent to annotation is left out."""
     if "annotate" not in wanted.yes:
         return wanted
-    notice, known = wanted.notice or settings.ingest.notice, settings.ingest.notices
+    notice, known = wanted.notice or settings.notice, settings.notices
     if notice is not None and (known is None or notice in known):
         return replace(wanted, notice=notice)
     return replace(wanted, yes=wanted.yes - {"annotate"})
