@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -77,7 +77,10 @@ class Life:
 
 def reference(files: list[File]) -> dict[int, frozenset[str]]:
     """Return what each stored event may be used for; times are hours after noon."""
-    closed, first, stored, waiting, now = dict.fromkeys(ALL, -1000), {}, {}, {}, 0
+    closed, now = dict.fromkeys(ALL, -1000), 0
+    first: dict[int, int] = {}
+    stored: dict[int, tuple[frozenset[str], int]] = {}
+    waiting: dict[int, Sequence[Row]] = {}
     for number, file in enumerate(files):
         now += file.wait
         rows = file.rows if file.again is None else waiting.get(file.again, ())
