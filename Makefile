@@ -106,7 +106,7 @@ docs: setup $(DOCS)/.ready
 	$(DOCS)/bin/zensical build --clean --strict
 
 # Kills, lost terminals, clocks and full disks at moments that seeds draw, some minutes of them at each call; what was tried
-# is added to the file, which is kept with the code. The clocks need the Debian package faketime, the servers postgresql.
+# is added to the file, which is kept with the code. The clocks need a C compiler, the servers the Debian package postgresql.
 FAULTS ?= --minutes 20
 test-faults: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.flows.faults --results benchmarks/faults.jsonl $(FAULTS)

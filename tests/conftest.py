@@ -12,14 +12,28 @@ from tests import postgres, s3
 LONGEST = (
     "tests/flows/test_kill.py",
     "tests/flows/test_serve.py",
-    "tests/flows/test_demo.py",
+    "tests/flows/test_demo.py",  # makes the home that others copy: those come later, so that no worker waits for it
+    "tests/flows/test_privacy.py",
+    "tests/training/asr/test_draw_temperature.py",
+    "tests/flows/test_pipeline.py",
+    "tests/flows/steps/test_dataset.py",
+    "tests/flows/steps/test_retrain.py",
     "tests/flows/cli/test_main.py",
     "tests/flows/steps/test_register_external.py",
     "tests/corpus/test_kill.py",
-    "tests/flows/test_privacy.py",
-    "tests/flows/steps/test_retrain.py",
     "tests/flows/replay/test_run.py",
     "tests/training/tracking/test_export.py",
+    "tests/flows/test_old_home.py",
+    "tests/flows/steps/test_sweep.py",
+    "tests/flows/steps/test_suspects.py",
+    "tests/flows/steps/test_promote_manually.py",
+    "tests/flows/steps/test_retrain_decoder.py",
+    "tests/training/asr/test_finetune_decoder.py",
+    "tests/flows/steps/test_merge_order.py",
+    "tests/corpus/ingest/test_refused_again.py",
+    "tests/flows/models/test_base_models.py",
+    "tests/flows/reports/test_base_list.py",
+    "tests/training/asr/test_ctranslate2.py",
 )
 
 

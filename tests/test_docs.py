@@ -15,7 +15,7 @@ import pytest
 
 from corpus.records.base import Verdict
 from flows.cli.main import app
-from flows.cli.reference import commands
+from flows.cli.reference import Command, commands
 from flows.cli.setting_reference import settings
 from flows.runtime.settings import Settings
 
@@ -39,7 +39,7 @@ def inline(page: Path) -> Iterator[str]:
 
 def problems(line: str) -> list[str]:
     """Return what a line that calls earmark names and earmark does not have."""
-    known = {command.name: command for command in commands(app)}
+    known = known_commands()
     try:
         words = shlex.split(line.partition("; ")[0], comments=True)
     except ValueError as error:
@@ -53,6 +53,12 @@ def problems(line: str) -> list[str]:
         if flag == "--set" and value.partition("=")[0] not in keys():
             found.append(f"no setting {value.partition('=')[0]}")
     return found
+
+
+@cache
+def known_commands() -> dict[str, Command]:
+    """Return every command by its name."""
+    return {command.name: command for command in commands(app)}
 
 
 @cache

@@ -513,7 +513,7 @@ def _used(module: str, tree: ast.Module, modules: set[str]) -> set[str]:
                     aliases.setdefault(name.asname or name.name, set()).add(full)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
-            used |= {f"{full}.{node.attr}" for full in aliases.get(ast.unparse(node.value), ())}
+            used |= {f"{full}.{node.attr}" for full in aliases.get(_dotted(node.value), ())}
         elif (got := _getattr(node)) is not None:
             used |= {f"{full}.{got[1]}" for full in aliases.get(got[0], ())}
     for node in tree.body:
@@ -521,6 +521,14 @@ def _used(module: str, tree: ast.Module, modules: set[str]) -> set[str]:
         read = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)}
         used |= {f"{module}.{name}" for name in read - {own}}
     return used
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return the name that an expression is, such as `a.b`; "" for any other expression."""
+    if isinstance(node, ast.Attribute):
+        before = _dotted(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _getattr(node: ast.AST) -> tuple[str, str] | None:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from corpus.errors import Damaged, HomeBusy, HostFault, RecordError, SchemaRefused, SettingsError, Unreachable
 from corpus.sqlite_url import sqlite_file
+from corpus.storage import new_schema
 from corpus.storage.read_only_sqlite import opening_read_only
 from corpus.storage.store_faults import sqlite_fault
 
@@ -353,6 +354,11 @@ def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str 
     version = check_not_newer(engine, which)
     if version == HEADS[which]:
         return version, version
+    if version is None and target == "head":
+        with writing(engine) as conn:
+            new_schema.create(conn, which)
+        if schema_version(engine) == HEADS[which]:
+            return None, HEADS[which]
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError

@@ -12,12 +12,10 @@ from typing import Final
 
 from corpus.errors import EarmarkError
 from corpus.storage.store_faults import fault_of, is_fault, sqlite_fault
+from training.tracking.store import MLFLOW_PATIENCE
 
 CLIPS: Final = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".webm"))
 """Endings of the names of clips."""
-
-MLFLOW_PATIENCE: Final = 5.0
-"""How long MLflow waits for its locked database, which is sqlite3's own default [s]."""
 
 _RIGHTS: Final = frozenset((errno.EACCES, errno.EPERM))
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pickle
 import shutil
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,10 +37,29 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, DemoReport]:
-    """A home after two nights of the demo, and what the demo reported; its Prefect database is its own."""
-    settings = small_settings(tmp_path_factory.mktemp("lived") / "home")
-    fixed_secrets(settings)
-    return settings, run_demo(settings, 2, quiet=True)
+    """A home after two nights of the demo, and what the demo reported; its Prefect database is its own.
+
+    The worker that asks first makes it, and each has a copy of its own.
+    """
+    folder = _of_all_workers(tmp_path_factory) / "lived"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "report").exists():
+            settings = small_settings(Path(tempfile.mkdtemp(dir=folder)) / "home")
+            fixed_secrets(settings)
+            (folder / "made").write_bytes(pickle.dumps(run_demo(settings, 2, quiet=True)))
+            (folder / "made").rename(folder / "report")
+    report: DemoReport = pickle.loads((folder / "report").read_bytes())
+    home = tmp_path_factory.mktemp("lived") / "home"
+    shutil.copytree(report.home, home, ignore=shutil.ignore_patterns("lock"))
+    page = home / Path(str(report.page)).relative_to(report.home)
+    return small_settings(home), replace(report, home=str(home), page=str(page))
+
+
+def _of_all_workers(factory: pytest.TempPathFactory) -> Path:
+    """Return the temporary folder of this run of the tests, which its workers share."""
+    return factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("servers", marks=pytest.mark.slow)])

@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, move_home, small_settings, state
 from tests.flows.test_kill import ready_home
 
-FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+SHIFTED_CLOCK = Path(tempfile.gettempdir()) / f"earmark-shifted-clock-{os.getpid()}.so"
 
 
 @dataclass(frozen=True)
@@ -193,14 +193,21 @@ def eight_merges(world: World, home: Path, dice: random.Random) -> Disturbed:
 def clock_back_a_day(world: World, home: Path, dice: random.Random) -> Disturbed:
     """Kill a night, and run it again by a clock that was set back a day."""
     at, overrides, _ = kill_nightly(world, home, dice)
-    return at, overrides, _faked("-1d")
+    return at, overrides, _shifted(timedelta(days=-1))
 
 
 def clock_over_a_change(world: World, home: Path, dice: random.Random) -> Disturbed:
-    """Kill a night, and run it again while Berlin's clocks change, in spring or in autumn of the year after next."""
+    """Kill a night, and run it again where the machine's clocks change to or from summer time meanwhile."""
     at, overrides, _ = kill_nightly(world, home, dice)
-    change = dice.choice(["2028-03-26 00:59:50", "2028-10-29 00:59:50"])
-    return at, overrides, {**_faked(f"@{change}"), "TZ": "UTC"}
+    change = datetime.now(UTC) + timedelta(seconds=dice.uniform(0.1, 0.9) * world.seconds)
+    return at, overrides, {"TZ": zone_that_changes(change, forward=dice.random() < 0.5)}
+
+
+def zone_that_changes(at: datetime, *, forward: bool) -> str:
+    """Return a POSIX time zone whose clocks are put forward or back by an hour at a moment of this year (UTC)."""
+    day, hour = at.timetuple().tm_yday - 1, at.hour + (0 if forward else 1)  # the end is written in summer time
+    changes = f"{day}/{hour}:{at.minute:02}:{at.second:02}"
+    return f"WIN0SUM,{changes},{(day + 180) % 360}" if forward else f"WIN0SUM,{(day + 180) % 360},{changes}"
 
 
 def full_mlflow_store(world: World, home: Path, dice: random.Random) -> Disturbed:
@@ -239,8 +246,12 @@ WEIGHTS = {"kill nightly": 8, "kill serve": 4, "hang up nightly": 2}
 """How often a fault's turn comes; once for the others."""
 
 
-def _faked(when: str) -> dict[str, str]:
-    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": when, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+def _shifted(by: timedelta) -> dict[str, str]:
+    """Return the environment of commands whose time of day is another one, with the library that shifts it built."""
+    if not SHIFTED_CLOCK.exists():
+        source = Path(__file__).with_name("shifted_clock.c")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(SHIFTED_CLOCK), str(source), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(SHIFTED_CLOCK), "SHIFTED_BY": str(round(by.total_seconds()))}
 
 
 def _start_served(home: Path, night: str, seconds: float) -> None:
@@ -379,8 +390,10 @@ def main() -> None:
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     lines = chosen.results.read_text().splitlines() if chosen.results.exists() else []
     seeds = Counter(json.loads(line)["fault"] for line in lines)
-    if FAKETIME is None and any(fault.startswith("clock") for fault in chosen.fault):
-        sys.exit("the clock is set by libfaketime; apt-get install faketime, or leave these faults out by --fault")
+    if shutil.which("cc") is None and any(fault.startswith("clock") for fault in chosen.fault):
+        sys.exit(
+            "the clock is shifted by a small C library; install a C compiler, or leave these faults out by --fault"
+        )
     failed = 0
     with tempfile.TemporaryDirectory(prefix="earmark-faults-") as folder:
         world = prepared(Path(folder) / "prepared")
@@ -397,6 +410,7 @@ def main() -> None:
                 file.write(json.dumps(asdict(trial)) + "\n")
             if trial.ended == "same":
                 shutil.rmtree(Path(folder) / f"{fault} {seed}".replace(" ", "-"), ignore_errors=True)
+    SHIFTED_CLOCK.unlink(missing_ok=True)
     print(table(chosen.results))
     sys.exit(1 if failed else 0)
 

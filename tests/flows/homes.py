@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,12 @@ from corpus.vault.vault_schema import secrets
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings, load_settings
 from tests import postgres
+from tests.flows.warm_start import is_read_late, run_warm
 
 ROOT = Path(__file__).resolve().parents[2]
+
+PATIENCE = 1100.0
+"""How long a command may take [s]: longer is a hang, though a slow machine takes minutes."""
 
 SMALL = (
     "traffic.utterances_per_night=48",
@@ -95,10 +100,21 @@ def newest_version(corpus: Any, kind: Kind) -> ModelVersion:
         return [version for version in models.versions(conn, kind) if version.snapshot_id][-1]
 
 
-def earmark(*command: str, kill_at: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, as a user does."""
-    import os
+def earmark(
+    *command: str, kill_at: int | None = None, cold: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as a user does.
 
+    Args:
+        command: its arguments.
+        kill_at: the moment at which the process is killed, see `tests.flows.killer`.
+        cold: start a new interpreter, which imports everything itself; else the process is a fork of one that has the
+            large libraries, see `tests.flows.warm_start`.
+        environment: variables beside those of this process; libraries may read some when they are imported, so those
+            of others than earmark start a new interpreter, too.
+    """
+    if kill_at is None and not cold and all(map(is_read_late, environment)):
+        return run_warm(command, {**os.environ, **environment}, ROOT, PATIENCE)
     start = ["-m", "flows.cli.main"] if kill_at is None else ["-m", "tests.flows.killer", str(kill_at)]
     return subprocess.run(
         [sys.executable, *start, *command],
@@ -106,7 +122,7 @@ def earmark(*command: str, kill_at: int | None = None, **environment: str) -> su
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=1100,  # a hang; a slow machine takes minutes
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import EarmarkError, RecordError
@@ -85,14 +85,14 @@ def tracked_cycle(tracking: Tracking, cycle: str, home: str = "", name: str = ""
 
 @contextmanager
 def _ended(tracking: Tracking, run_id: str) -> Iterator[None]:
-    """End the run with the block: as FINISHED, or as FAILED with the reason where it is one of earmark's own errors."""
+    """End the run with the block: as FINISHED or, where the store can take it, as FAILED with an `EarmarkError`."""
     try:
         yield
     except BaseException as error:
-        if isinstance(error, EarmarkError):
-            with store_errors(tracking.uri):
+        with suppress(EarmarkError), store_errors(tracking.uri):
+            if isinstance(error, EarmarkError):
                 tracking.client.set_tag(run_id, REASON_TAG, str(error)[:LONGEST_REASON])
-        finish_run(tracking, run_id, "FAILED")
+            finish_run(tracking, run_id, "FAILED")
         raise
     finish_run(tracking, run_id)
 

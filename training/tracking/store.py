@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import Damaged, EarmarkError, SettingsError
 from corpus.hub_access import keep_off_hub
 from corpus.settings import MOST_SECONDS
-from corpus.sqlite_url import sqlite_url
+from corpus.sqlite_url import sqlite_file, sqlite_url
 from corpus.storage.durable_write import link_new, sync
+from corpus.storage.store_faults import sqlite_fault
 from corpus.user_paths import expanded
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ class TrackingSettings(BaseModel):
     model_prefix: str = Field(default="earmark", pattern=r"^[A-Za-z0-9_-]+$")
     system_seconds: float = Field(default=5.0, ge=0, le=MOST_SECONDS)
 
+
+MLFLOW_PATIENCE = 5.0
+"""How long MLflow waits for its locked database, which is sqlite3's own default [s]."""
 
 LONGEST_TEXT = 4000
 """Most characters of a description; MLflow refuses those of more than 5000."""
@@ -141,16 +146,36 @@ def upgrade_store(settings: TrackingSettings, home: Path) -> None:
 
 @contextmanager
 def store_errors(uri: str) -> Iterator[None]:
-    """Replace an exception of MLflow in the block by an `EarmarkError` that names the store without its password."""
+    """Replace an exception of MLflow in the block by an `EarmarkError` that names the store without its password.
+
+    A full disk, a locked or a damaged database are named as such, with what to do.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
+        fault = _database_fault(error, uri)
+        if fault is not None:
+            raise fault from error
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         if "out-of-date database schema" in first:
             first = "its schema is that of another MLflow version; run earmark upgrade"
         raise EarmarkError(f"tracking store {without_password(uri)}: {without_password(first)[:300]}") from error
+
+
+def _database_fault(error: BaseException, uri: str) -> EarmarkError | None:
+    """Return what is wrong with the SQLite database of a store; None where an error is about something else."""
+    each: BaseException | None = error
+    while each is not None:
+        met = getattr(each, "orig", each)  # SQLAlchemy keeps the driver's error there
+        if isinstance(met, sqlite3.Error):
+            from sqlalchemy import make_url
+
+            path = str(sqlite_file(str(make_url(uri).database)))
+            return sqlite_fault(met, path, MLFLOW_PATIENCE)
+        each = each.__cause__ or each.__context__
+    return None
 
 
 def without_password(text: str) -> str:
@@ -184,6 +209,8 @@ def _silence_loggers() -> None:
     """Show only warnings of MLflow and Alembic, which would otherwise log every migration."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It writes whole statements with their values and a trace before it raises what is told in one line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _marker(folder: Path) -> Path:

@@ -144,14 +144,15 @@ def test_drafts_of_a_dry_run_are_shown_only_if_asked_for(lived):
     assert (refused.returncode, "--dry-run" in refused.stderr) == (2, True)
 
 
-def test_what_was_chosen_is_shown_with_its_night(lived, tmp_path: Path):
+def test_what_was_chosen_is_shown_with_its_night(lived, tmp_path: Path, prefect_url: str):
     night = lived[1].nights[-1]
     home = copy_of(lived[0].home, tmp_path / "home")
-    done = earmark("sample", "--night", night.night, "--clips", "3", *arguments(home))
+    options = arguments(home, f"prefect.api_url={prefect_url}")
+    done = earmark("sample", "--night", night.night, "--clips", "3", *options)
     assert done.returncode == 0, done.stderr
     why = "chosen before, and a night has one round; --clips and --minutes changed nothing"
     assert done.stdout.startswith(f"night {night.night}: {why}\n")
-    document = json.loads(earmark("sample", "--night", night.night, "--json", *arguments(home)).stdout)
+    document = json.loads(earmark("sample", "--night", night.night, "--json", *options).stdout)
     assert len({row["utterance"] for row in document["rows"]}) == document["chosen"] == night.chosen
     assert {name for row in document["rows"] for name in row} == {
         "utterance", "reason", "ask", "score", "inclusion", "seconds",

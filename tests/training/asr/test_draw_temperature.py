@@ -32,7 +32,9 @@ from training.asr.seq2seq import decode_clips, hear_clip, texts_of
 from training.asr.seq2seq_draws import DrawSettings
 from training.asr.transcribe import TranscribeSettings, transcribe
 
-CLIPS = [(f"u{n:02d}", tone_clip(TEXTS[n % 6], n)) for n in range(MOST_CLIPS)]
+CLIPS = [(f"u{n:02d}", tone_clip(TEXTS[n % 6], n, seconds_per_letter=0.04)) for n in range(MOST_CLIPS)]
+"""Short ones, as a random model writes as much as the length of a clip allows."""
+
 FEW = CLIPS[:FEWEST_CLIPS]
 
 
