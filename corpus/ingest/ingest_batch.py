@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from corpus.audio.resample import RATE
 from corpus.handle import Corpus
 from corpus.ingest import row_consent
-from corpus.ingest.manifest_row import BAD_ROW, BadRow, ManifestRow
+from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import (
     AHEAD,
@@ -161,7 +161,7 @@ def ingest_refused(
             refused = ingest_batches.refused_lines(conn, [batch_id])
         rows = [row for row in rows if row.line in refused]
         # The others stated their consent when they were refused; stated again each night, it would close for good.
-        row_consent.apply(corpus, [row for row in rows if refused[row.line].reason == BAD_ROW])
+        row_consent.apply(corpus, row_consent.not_received(corpus, rows))
         written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
         with corpus.operation(operation_id, "ingest") as op:
             if op.done:  # by another process, since the id was found free

@@ -83,6 +83,13 @@ def first_receipts_of(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> d
     return {line: min(known.get(event, now), now) for line, event in events.items()}
 
 
+def not_received(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> list[ManifestRow | BadRow]:
+    """Return the refused rows of whose receipt the vault knows nothing, as in one of an older backup or version."""
+    events = {row.line: _event(row) for row in rows if isinstance(row, ManifestRow)}
+    known = first_receipts.known(corpus.vault, list(events.values()))
+    return [row for row in rows if events.get(row.line) not in known]
+
+
 def keep_first_receipts(
     corpus: Corpus, rows: Sequence[ManifestRow | BadRow], receipts: Mapping[int, datetime], reasons: Mapping[int, str]
 ) -> None:
