@@ -95,6 +95,7 @@ def write_manifest(path: Path, clips: Iterable[int]) -> Path:
             "locale": "en-US",
             "device_type": "hub",
             "consent": ["score", "annotate", "train"],
+            "notice": "v1",
             "wake": {"button": True},
             "arrived_at": (MANIFEST_DAY + timedelta(seconds=number)).isoformat(),
         }

@@ -76,7 +76,8 @@ def run_name() -> str:
 def ingest(manifest: str, config: str | None = None) -> IngestReport:
     """Ingest the utterances of a manifest."""
     with _opened(config) as (corpus, settings):
-        return run_step("ingest", ingest_step.ingest_manifests, corpus, settings, [Path(manifest)], from_inbox=False)
+        report = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, [Path(manifest)], from_inbox=False)
+        return stages.settle_withdrawn(corpus, settings, report)
 
 
 @flow(name="import", flow_run_name=run_name)
@@ -90,7 +91,8 @@ def import_corpus(
 ) -> ImportReport:
     """Import the utterances and labels of a labelled corpus."""
     with _opened(config) as (corpus, settings):
-        return run_step("import", import_corpus_step.import_corpus, corpus, settings, source, split, subset, limit)
+        report = run_step("import", import_corpus_step.import_corpus, corpus, settings, source, split, subset, limit)
+        return stages.settle_withdrawn(corpus, settings, report)
 
 
 @flow(name="score", flow_run_name=run_name)
@@ -232,12 +234,15 @@ def morning(night: str, config: str | None = None) -> MorningReport:
 
 def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     """Run the steps of a night, each on what the steps before it left."""
+    # what tonight's manifests withdraw is not learned from tonight; they are ingested after the retraining
+    narrowed = run_step("consent", ingest_step.apply_consent, corpus, settings.inbox)
     swept = stages.close_tasks(corpus, settings)
     merged = stages.merge(corpus, settings, None)
     asr = stages.retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
     intent = stages.retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
     manifests = ingest_step.waiting_manifests(settings.inbox)
     ingested = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
+    ingested = replace(ingested, narrowed=ingested.narrowed or narrowed)
     with corpus.read() as conn:
         ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
     skipped = Skipped("the night's round was chosen before")

@@ -42,6 +42,8 @@ from flows.steps import score as score_step
 from flows.steps import score_part as score_part_step
 from flows.steps.annotation_backends import NotDone
 from flows.steps.export import ExportReport
+from flows.steps.import_corpus import ImportReport
+from flows.steps.ingest import IngestReport
 from flows.steps.label_studio_sync import SettleReport
 from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
@@ -56,6 +58,7 @@ from training.tracking.store import TrackingSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Ingested = TypeVar("Ingested", IngestReport, ImportReport)
 
 
 def mlflow_cycle(corpus: Corpus, home: Path, store: TrackingSettings, cycle: str) -> AbstractContextManager[str]:
@@ -98,6 +101,12 @@ def close_tasks(corpus: Corpus, settings: Settings) -> SweepReport:
     if isinstance(settled, NotDone):
         return replace(report, not_done=settled.not_done)
     return report if settled is None else replace(report, removed=settled.removed)
+
+
+def settle_withdrawn(corpus: Corpus, settings: Settings, report: Ingested) -> Ingested:
+    """Remove tasks from the annotation backend after an ingest that withdrew consent; return its report."""
+    settled = _settle(corpus, settings) if report.narrowed is not None else None
+    return replace(report, not_done=settled.not_done) if isinstance(settled, NotDone) else report
 
 
 def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -18,12 +19,12 @@ from pydantic import BaseModel, ConfigDict
 
 from corpus.errors import RecordError, SettingsError, UsageError
 from corpus.importing.source import Source
-from corpus.ingest.manifest_row import BadRow, ConsentStatement, consent_in, parse
+from corpus.ingest.manifest_row import BadRow, ConsentStatement, parse, statements_in
 from corpus.silence_mark import spoken
 from corpus.timestamps import time_of
 
 Constant = Literal[
-    "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"
+    "account", "device_serial", "locale", "device_type", "consent", "notice", "wake", "arrived_at", "text", "intent"
 ]
 """Fields that may have one value for all rows."""
 
@@ -220,13 +221,14 @@ def values_of(row: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return values | ({"attributes": attributes} if attributes else {})
 
 
-def consent_of(row: Mapping[str, Any], plan: Plan) -> ConsentStatement | None:
-    """Return the consent statement of a row in which another value can't be converted."""
-    columns = {field: column for field, column in plan.columns.items() if field in ("account", "consent", "arrived_at")}
-    try:
-        return consent_in(values_of(row, replace(plan, columns=columns, attributes=())))
-    except Unfit:
-        return None
+def statements_of(row: Mapping[str, Any], plan: Plan) -> tuple[ConsentStatement, ...]:
+    """Return the consent statement of a row in which a value can't be converted; it may be that of the consent."""
+    values: dict[str, Any] = {}
+    for field in ("account", "consent", "arrived_at"):
+        columns = {field: plan.columns[field]} if field in plan.columns else {}
+        with suppress(Unfit):
+            values |= values_of(row, replace(plan, columns=columns, attributes=()))
+    return statements_in(values)
 
 
 def _given(row: Mapping[str, Any], column: str, plan: Plan) -> Any:

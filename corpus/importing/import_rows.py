@@ -25,21 +25,24 @@ from corpus.importing.column_mapping import (
     Plan,
     Unfit,
     cell,
-    consent_of,
     no_rows,
     plan,
+    statements_of,
     suggestions,
     values_of,
 )
 from corpus.importing.row_audio import recording_of
 from corpus.importing.source import Source
-from corpus.ingest import refused_again
+from corpus.ingest import refused_again, row_consent
 from corpus.ingest.ingest import IngestSettings
 from corpus.ingest.ingest_batch import Batch, BatchReport, ingest_batch, ingest_refused, one_channel_again
 from corpus.ingest.manifest_row import BAD_ROW, BadRow, ManifestRow, parse
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import AHEAD, IS_AHEAD, SHOWN, Refusal, Refusals
 from corpus.storage import operation_ids
+
+_NOTICE: Final = "corpus"
+"""Version of the notice of rows that name none: their speakers agreed to the corpus."""
 
 _BATCH_ROWS: Final = 256
 _BATCH_BYTES: Final = 64 << 20  # of audio in memory
@@ -59,6 +62,7 @@ class ImportReport:
         clip_names: of those among the refused rows that are files of a folder, by row.
         notes: what is odd about the corpus or its mapping, in one line each.
         left_out: number of recordings that no row names.
+        unnoticed: number of accepted rows whose consent to annotation does not count, as no notice is named.
     """
 
     received: int
@@ -69,6 +73,7 @@ class ImportReport:
     clip_names: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     left_out: int = 0
+    unnoticed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +167,12 @@ def import_rows(
     mapping = plan(source, settings)
     now = corpus.clock()
     latest = now + timedelta(seconds=ingest.clock_skew)
-    received = accepted = one_channel = 0
+    received = accepted = one_channel = unnoticed = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals("the corpus's folder")
     for batch in _batches(islice(_arrivals(source, mapping, ingest), limit)):
-        rows = [_parsed(arrival, mapping, now) for arrival in batch]
+        rows = row_consent.noticed(corpus, [_parsed(arrival, mapping, now) for arrival in batch], ingest)
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
         read_recording = _reader_of(batch, ingest.audio)
         report = ingest_batch(corpus, operation_id, rows, read_recording, latest, refusals)
@@ -176,6 +181,7 @@ def import_rows(
         received += report.received
         accepted += report.accepted
         one_channel += report.one_channel
+        unnoticed += report.unnoticed
         refused.update(report.refused)
         refused_lines += report.refused_lines
         if on_progress is not None:
@@ -191,6 +197,7 @@ def import_rows(
         source.clip_names({line for line, *_ in refused_lines[:SHOWN]}),
         (*source.notes, *suggestions(source, mapping)),
         source.left_out,
+        unnoticed,
     )
 
 
@@ -295,13 +302,13 @@ def _problem(
 def _arrivals(source: Source, mapping: Plan, ingest: IngestSettings) -> Iterator[_Arrival]:
     for number, row in source.rows(mapping.needed_columns()):
         if isinstance(row, BadRow):
-            yield _Arrival(number, {}, b"", replace(row, statement=None))  # its columns are not mapped yet
+            yield _Arrival(number, {}, b"", replace(row, statements=()))  # its columns are not mapped yet
             continue
         try:
             values = values_of(row, mapping)
             audio: bytes | AudioRefused = recording_of(cell(row, mapping.columns["audio"]), source, ingest.audio)
         except Unfit as unfit:
-            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), statement=consent_of(row, mapping)))
+            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), statements=statements_of(row, mapping)))
             continue
         except AudioRefused as refusal:
             audio = refusal
@@ -318,6 +325,7 @@ def _parsed(arrival: _Arrival, mapping: Plan, now: datetime) -> ManifestRow | Ba
         values["event_id"] = "import/" + _event_id(arrival)
     # Only after the event id, which must not depend on the time of the import
     values.setdefault("arrived_at", now.isoformat())
+    values.setdefault("notice", _NOTICE)
     row = parse(arrival.number, values | {"audio": f"row {arrival.number}"})
     if isinstance(row, BadRow):
         return replace(row, detail=mapping.with_column(row.detail))

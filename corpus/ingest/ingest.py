@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.audio.decoder_process import Decoder, Decoders, decode_recording
 from corpus.audio.limits import REMEDIES, AudioSettings
-from corpus.errors import UsageError
+from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
-from corpus.ingest import malloc_trim, refused_again
+from corpus.ingest import malloc_trim, refused_again, row_consent
 from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch, ingest_refused, one_channel_again
 from corpus.ingest.manifest import MAX_LINE, read, unread
 from corpus.ingest.manifest_check import check_manifest
@@ -43,12 +43,17 @@ class IngestSettings(BaseModel):
     Attributes:
         audio: Which recordings are accepted.
         clock_skew: How far in the future the clock of a device may be [s].
+        notice: Version of the notice ("people may listen") that customers of rows without a `notice` saw. Null where
+            rows must name it, else their consent to annotation does not count.
+        notices: Versions of the notice that count for a consent to annotation. Null for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     audio: AudioSettings = AudioSettings()
     clock_skew: float = Field(default=300.0, ge=0, le=10_000_000)
+    notice: str | None = Field(default=None, min_length=1, max_length=64)
+    notices: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class IngestReport:
             ingest accepted.
         one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
         recovered_one_channel: number of those among the recovered rows.
+        unnoticed: number of accepted rows whose consent to annotation does not count, as no notice is named.
     """
 
     operation_id: str
@@ -79,6 +85,7 @@ class IngestReport:
     recovered: int = 0
     one_channel: int = 0
     recovered_one_channel: int = 0
+    unnoticed: int = 0
 
 
 def ingest(
@@ -118,17 +125,51 @@ def ingest(
         first = _report(operation_id, stored, known=True)
         ids = refused_again.batch_ids(corpus, sha256, first.received, batch_rows)
         return _ingest_again(corpus, manifest, settings, first, ids, latest, on_progress, decoders) if ids else first
+    try:
+        return _ingest_new(corpus, manifest, settings, sha256, latest, on_progress, decoders, batch_rows)
+    except EarmarkError:
+        # Rows after the fault may withdraw too, and that must not wait until the fault is corrected.
+        with contextlib.suppress(EarmarkError):
+            apply_consent(corpus, manifest)
+        raise
+
+
+def apply_consent(corpus: Corpus, manifest: Path) -> None:
+    """Withdraw what the rows of a manifest do not consent to; nothing is ingested.
+
+    Raises:
+        UsageError: the manifest can't be read to its end.
+        HostFault: the machine can't read it now.
+    """
+    for rows in batches(read(manifest), BATCH_ROWS):
+        row_consent.apply(corpus, rows)
+
+
+def _ingest_new(
+    corpus: Corpus,
+    manifest: Path,
+    settings: IngestSettings,
+    sha256: str,
+    latest: datetime,
+    on_progress: Callable[[int], None] | None,
+    decoders: Decoders | None,
+    batch_rows: int,
+) -> IngestReport:
+    """Ingest a manifest that was not ingested to its end before; see `ingest`."""
+    operation_id = operation_ids.ingest_manifest(sha256)
     readable = readable_rows(manifest)
-    received = accepted = one_channel = 0
+    received = accepted = one_channel = unnoticed = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals()
-    for rows, read_recording in _prefetch(batches(readable, batch_rows), manifest.parent, settings.audio, decoders):
+    each_batch = (row_consent.noticed(corpus, rows, settings) for rows in batches(readable, batch_rows))
+    for rows, read_recording in _prefetch(each_batch, manifest.parent, settings.audio, decoders):
         batch_id = operation_ids.ingest_manifest_batch(sha256, received, len(rows))
         batch = ingest_batch(corpus, batch_id, rows, read_recording, latest, refusals)
         received += batch.received
         accepted += batch.accepted
         one_channel += batch.one_channel
+        unnoticed += batch.unnoticed
         refused.update(batch.refused)
         refused_lines += batch.refused_lines
         malloc_trim.trim_malloc()
@@ -140,6 +181,7 @@ def ingest(
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
             op.result["refused_lines"] = refused_lines[:SHOWN]
             op.result |= {"one_channel": one_channel} if one_channel else {}
+            op.result |= {"unnoticed": unnoticed} if unnoticed else {}
         return _report(operation_id, op.result, known=op.done)
 
 
@@ -159,7 +201,7 @@ def readable_rows(manifest: Path) -> Iterator[ManifestRow | BadRow]:
 
 
 def _check_rows(manifest: Path) -> None:
-    """Check that at least one row is valid, or says whose it is: else the fields have other names.
+    """Check that at least one row is valid, or says whose it is and what for: else the fields have other names.
 
     A row that is not valid but has an account may withdraw consent, so it is counted like every other refused row.
 
@@ -169,7 +211,7 @@ def _check_rows(manifest: Path) -> None:
     first: BadRow | None = None
     count = 0
     for row in read(manifest):
-        if not isinstance(row, BadRow) or row.reason != BAD_ROW or row.statement is not None:
+        if not isinstance(row, BadRow) or row.reason != BAD_ROW or any(each.readable for each in row.statements):
             return
         first, count = first or row, count + 1
     if first is not None:
@@ -216,17 +258,19 @@ def _ingest_again(
         UsageError: the manifest changed meanwhile.
         HostFault: as `ingest`.
     """
-    recovered = one_channel = 0
+    recovered = one_channel = unnoticed = 0
     again: list[Refusal] = []
     refusals = Refusals()
     before = refused_again.refused_lines(corpus, batch_ids)
     reader = _reader(manifest.parent, settings.audio)
     changed = refused_again.changed(corpus, before, manifest, reader, settings.audio, latest, on_progress)
-    for rows, read_recording in _prefetch(changed, manifest.parent, settings.audio, decoders):
+    due = (row_consent.noticed(corpus, rows, settings) for rows in changed)
+    for rows, read_recording in _prefetch(due, manifest.parent, settings.audio, decoders):
         batch_id = before.lines[rows[0].line].batch_id
         batch = ingest_refused(corpus, batch_id, rows, read_recording, latest, refusals)
         recovered += batch.accepted
         one_channel += batch.one_channel
+        unnoticed += batch.unnoticed
         again += batch.refused_lines
         malloc_trim.trim_malloc()
     _check_unchanged(manifest, first.operation_id)
@@ -242,6 +286,7 @@ def _ingest_again(
         recovered=recovered,
         one_channel=first.one_channel + one_channel_again(corpus, batch_ids),
         recovered_one_channel=one_channel,
+        unnoticed=first.unnoticed + unnoticed,
     )
 
 
@@ -313,4 +358,5 @@ def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> Ingest
         counts.refused_lines,
         known,
         one_channel=counts.one_channel,
+        unnoticed=counts.unnoticed,
     )

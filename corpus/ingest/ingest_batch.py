@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from corpus.audio.resample import RATE
 from corpus.handle import Corpus
+from corpus.ingest import row_consent
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import (
@@ -26,7 +27,6 @@ from corpus.ingest.usable_recordings import (
     Refusals,
     UsableRecording,
     chunks,
-    event_utterances,
     stored_refusals,
     usable_recordings,
 )
@@ -38,7 +38,7 @@ from corpus.storage.content_codec import SAMPLE_BYTES
 from corpus.storage.operations import Operation, committed, result_of
 from corpus.storage.packs import Location, PackWriter
 from corpus.tables import ingest_batches, labels, utterances
-from corpus.vault import consent, identity, vault
+from corpus.vault import identity, vault
 
 Batch = list[ManifestRow | BadRow]
 
@@ -55,6 +55,7 @@ class BatchReport:
         refused: number of rows by reason.
         refused_lines: the first refused rows, each with line, reason and remedy.
         one_channel: number of accepted rows whose channels cancel, so that the loudest one was stored.
+        unnoticed: number of accepted rows whose consent to annotation does not count, as no notice is named.
     """
 
     received: int
@@ -62,6 +63,7 @@ class BatchReport:
     refused: Mapping[str, int]
     refused_lines: tuple[Refusal, ...]
     one_channel: int = 0
+    unnoticed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,11 @@ class _Written:
 
 
 class _Stored(NamedTuple):
-    """How many rows were stored, and of how many of them only the loudest channel."""
+    """How many rows were stored, of how many of them only the loudest channel, and how many without a notice."""
 
     rows: int
     one_channel: int
+    unnoticed: int
 
 
 def ingest_batch(
@@ -115,11 +118,13 @@ def ingest_batch(
         result = result_of(conn, operation_id)
     if result is not None:
         return batch_report(result)
+    # Before anything else, so that no refusal and no fault of a clip, a store or the machine loses a withdrawal.
+    row_consent.apply(corpus, rows)
     written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:  # by another process meanwhile
             return batch_report(op.result)
-        stored = _store_written(corpus, op, rows, written, latest, refusals)
+        stored = _store_written(corpus, op, written, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line, _arrivals(rows, latest))
         ingest_batches.keep_files(op.conn, operation_id, refusals.files)
         ingest_batches.put(op.conn, operation_id, len(rows), stored.rows)
@@ -155,11 +160,13 @@ def ingest_refused(
         with corpus.read() as conn:
             refused = ingest_batches.refused_lines(conn, [batch_id])
         rows = [row for row in rows if row.line in refused]
+        # The others stated their consent when they were refused; stated again each night, it would close for good.
+        row_consent.apply(corpus, row_consent.not_received(corpus, rows))
         written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
         with corpus.operation(operation_id, "ingest") as op:
             if op.done:  # by another process, since the id was found free
                 continue
-            stored = _store_written(corpus, op, rows, written, latest, refusals)
+            stored = _store_written(corpus, op, written, refusals)
             lines = {row.line for row in rows} - set(refusals.by_line)
             ingest_batches.accept_refused(op.conn, batch_id, op.operation_id, lines)
             ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
@@ -183,9 +190,7 @@ def one_channel_again(corpus: Corpus, batch_ids: Iterable[str]) -> int:
 def _arrivals(rows: Batch, latest: datetime) -> dict[int, datetime]:
     """Return when rows arrived, by line; those without an own time, or with a future one, are left out."""
     found = {
-        row.line: row.statement.at
-        for row in rows
-        if row.statement is not None and (isinstance(row, BadRow) or row.dated)
+        row.line: row.statements[0].at for row in rows if row.statements and (isinstance(row, BadRow) or row.dated)
     }
     return {line: at for line, at in found.items() if at is not None and at <= latest}
 
@@ -206,7 +211,9 @@ def batch_report(result: dict[str, Any]) -> BatchReport:
     """Return the report from the stored result of an operation on a batch or a manifest."""
     refused_lines = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
     one_channel = result.get("one_channel", 0)
-    return BatchReport(result["received"], result["accepted"], dict(result["refused"]), refused_lines, one_channel)
+    unnoticed = result.get("unnoticed", 0)
+    refused = dict(result["refused"])
+    return BatchReport(result["received"], result["accepted"], refused, refused_lines, one_channel, unnoticed)
 
 
 def _result(received: int, stored: _Stored, refusals: Refusals) -> dict[str, Any]:
@@ -214,6 +221,8 @@ def _result(received: int, stored: _Stored, refusals: Refusals) -> dict[str, Any
     result: dict[str, Any] = {"received": received, "accepted": stored.rows, "refused": dict(sorted(counts.items()))}
     if stored.one_channel:
         result["one_channel"] = stored.one_channel
+    if stored.unnoticed:
+        result["unnoticed"] = stored.unnoticed
     return result | {"refused_lines": list(refusals.shown)}
 
 
@@ -225,10 +234,10 @@ def _write_usable(
     latest: datetime,
     refusals: Refusals,
 ) -> list[_Written]:
-    """Write keys and packs of the rows that are usable, and apply the consent of the others."""
+    """Write keys and packs of the rows that are usable."""
     refusals.begin()
     usable = usable_rows(rows, latest, refusals)
-    _apply_consent(corpus, rows, latest, refusals)
+    receipts = row_consent.first_receipts_of(corpus, rows)
     seen: set[str] = set()
     written = []
     with corpus.read() as conn:
@@ -238,19 +247,16 @@ def _write_usable(
             for line in again:
                 refusals.add(line, "duplicate", DUPLICATE)
             new = [recording for recording in chunk if recording.row.line not in again]
-            written.append(_write(corpus, look, new, refusals))
+            written.append(_write(corpus, look, new, refusals, receipts))
             seen |= set(written[-1].rows)
+    row_consent.keep_first_receipts(corpus, rows, receipts, refusals.by_line)
     return written
 
 
-def _store_written(
-    corpus: Corpus, op: Operation, rows: Batch, written: list[_Written], latest: datetime, refusals: Refusals
-) -> _Stored:
-    """Store the rows of what was written, apply the consent of the others, and return how many were stored."""
+def _store_written(corpus: Corpus, op: Operation, written: list[_Written], refusals: Refusals) -> _Stored:
+    """Store the rows of what was written, and return how many were stored."""
     stored = [_store(corpus, op, each, refusals) for each in written]
-    # Again, for rows that were refused since; before the commit, so that a batch that is done has no more to apply.
-    _apply_consent(corpus, rows, latest, refusals)
-    return _Stored(sum(each.rows for each in stored), sum(each.one_channel for each in stored))
+    return _Stored(*(sum(counts) for counts in zip(*stored, strict=True))) if stored else _Stored(0, 0, 0)
 
 
 def usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
@@ -276,42 +282,13 @@ def usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals
     return usable
 
 
-def _apply_consent(corpus: Corpus, rows: Batch, latest: datetime, refusals: Refusals) -> None:
-    """Apply the consent statements of refused rows to the vault, whatever the reason of the refusal.
-
-    A withdrawal of consent also counts for utterances that were stored before, and for those until its time that are
-    stored later.
-    """
-    statements: consent.ConsentStatements = {}
-    repeated = _repeated_statements(corpus, rows, refusals)
-    for row in rows:
-        statement = row.statement
-        if row.line not in refusals.by_line or row.line in repeated or statement is None:
-            continue
-        if statement.consent != consent.ALL:
-            at = min(statement.at or latest, latest)  # a missing time, or one in the future, counts as now
-            times = statements.setdefault(statement.account, {})
-            times[statement.consent] = max(at, times.get(statement.consent, at))
-    consent.apply_statements(corpus.vault, statements)
-
-
-def _repeated_statements(corpus: Corpus, rows: Batch, refusals: Refusals) -> set[int]:
-    """Return the lines of stored events without a time of their own that state the same consent as when ingested.
-
-    Such a statement is of the time of its first import. The time of this import would withdraw from newer clips.
-    """
-    undated = {
-        row.line: row
-        for row in rows
-        if isinstance(row, ManifestRow) and not row.dated
-        if refusals.by_line.get(row.line) in ("duplicate", "erased")
-    }
-    named = event_utterances(corpus, undated.values())
-    stored = consent.ingested_consents(corpus.vault, list(named.values()))
-    return {line for line, utterance_id in named.items() if stored.get(utterance_id) == undated[line].consent}
-
-
-def _write(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> _Written:
+def _write(
+    corpus: Corpus,
+    op: Operation,
+    recordings: list[UsableRecording],
+    refusals: Refusals,
+    receipts: Mapping[int, datetime],
+) -> _Written:
     """Write keys and packs of those of these recordings that are new; `op` is read only."""
     stored = stored_refusals(op.conn, [recording.utterance_id for recording in recordings])
     new: dict[str, UsableRecording] = {}
@@ -322,7 +299,7 @@ def _write(corpus: Corpus, op: Operation, recordings: list[UsableRecording], ref
             refusals.add(recording.row.line, "duplicate", DUPLICATE)
         else:
             new[recording.utterance_id] = recording
-    arrivals = [_vault_arrival(recording) for recording in new.values()]
+    arrivals = [_vault_arrival(recording, receipts[recording.row.line]) for recording in new.values()]
     # The vault commits while the packs are still being written.
     with (
         PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer,
@@ -351,12 +328,21 @@ def _store(corpus: Corpus, op: Operation, written: _Written, refusals: Refusals)
         rows = [_label(utterance_id, row) for utterance_id, row in labelled.items() if row.held_out == held_out]
         if rows:
             labels.put_labels(corpus, op, rows, source=source)
-    return _Stored(len(new), len(written.one_channel & set(new)))
+    unnoticed = sum(row.unnoticed for row in new.values())
+    return _Stored(len(new), len(written.one_channel & set(new)), unnoticed)
 
 
-def _vault_arrival(recording: UsableRecording) -> vault.Arrival:
+def _vault_arrival(recording: UsableRecording, received_at: datetime) -> vault.Arrival:
     row = recording.row
-    return vault.Arrival(recording.utterance_id, row.account, row.consent, row.arrived_at, row.device_serial)
+    return vault.Arrival(
+        recording.utterance_id,
+        row.account,
+        row.consent,
+        row.arrived_at,
+        row.device_serial,
+        received_at,
+        row.unnoticed,
+    )
 
 
 def _utterances(

@@ -7,19 +7,25 @@ somebody's name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from corpus.audio.host_faults import host_fault, is_host_fault
 from corpus.errors import HostFault, UsageError
 from corpus.ingest.manifest_parquet import parquet_rows
-from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, consent_in, parse
+from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, parse, statements_among
 from corpus.ingest.row_faults import repeated_key
 from corpus.storage.json_lines import RepeatedKey, read_lines, strict_json
 
 MAX_LINE: Final = 1 << 18
 """Longest line of JSON that is read [bytes]; a longer one is refused without loading it into memory."""
+
+_ACCOUNTS: Final = re.compile(rb'"account"\s*:\s*("(?:[^"\\]|\\.)*"|\d{1,512})')
+_CONSENTS: Final = re.compile(rb'"consent"\s*:\s*(\[[^][]{0,1024}\])')
+"""An account and a consent in a line that is no JSON, such as one that was cut off."""
 
 _BUFFER: Final = 1 << 20  # [bytes]; a line of a gigabyte is skipped 25 times faster than with Python's 8 kB
 
@@ -87,35 +93,44 @@ def _decoded(number: int, line: bytes) -> object:
     try:
         return strict_json(line)
     except RepeatedKey as error:
-        return BadRow(number, repeated_key(error.args[0]), statement=_consent_with_repeated_keys(line))
+        fault = repeated_key(error.args[0])
     except UnicodeDecodeError:
-        return BadRow(number, "the line is not UTF-8; write the manifest in UTF-8")
+        fault = "the line is not UTF-8; write the manifest in UTF-8"
     except (ValueError, RecursionError):
-        return BadRow(number, "the line is no JSON; write one object a line, or a Parquet file")
+        fault = "the line is no JSON; write one object a line, or a Parquet file"
+    return BadRow(number, fault, statements=_statements_of_bad_line(line))
 
 
 class _Pairs(list[tuple[str, object]]):
     """The keys and values of a JSON object, repeated keys included."""
 
 
-def _consent_with_repeated_keys(line: bytes) -> ConsentStatement | None:
-    """Return the consent statement of a row with a repeated key; of several consents, what all of them allow."""
+def _statements_of_bad_line(line: bytes) -> tuple[ConsentStatement, ...]:
+    """Return the consent statements of a line that is an object with repeated keys, NaN, or bytes that are no UTF-8.
+
+    Every account that it names allows what all its consents allow. An account with bytes that are no UTF-8 is none.
+    """
     try:
-        pairs = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
+        pairs = json.loads(line.decode("utf-8", "surrogateescape"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
-        return None
+        return _statements_of_broken_line(line)
     given: dict[str, list[object]] = {}
     for name, value in pairs if isinstance(pairs, _Pairs) else ():
         given.setdefault(name, []).append(value)
-    accounts = given.get("account", [None])
-    found = [consent_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
-    statements = [statement for statement in found if statement is not None]
-    if not statements or any(account != accounts[0] for account in accounts):
+    return statements_among(given)
+
+
+def _statements_of_broken_line(line: bytes) -> tuple[ConsentStatement, ...]:
+    """Return the consent statements of a line that is no JSON; they are none to tell a manifest by."""
+    given = {
+        name: [_value(each) for each in found]
+        for name, found in (("account", _ACCOUNTS.findall(line)), ("consent", _CONSENTS.findall(line)))
+    }
+    return tuple(replace(each, readable=False) for each in statements_among(given)) if given["account"] else ()
+
+
+def _value(text: bytes) -> object:
+    try:
+        return json.loads(text.decode("utf-8", "surrogateescape"))
+    except ValueError:
         return None
-    timed = [
-        consent_in({"account": accounts[0], "consent": [], "arrived_at": at}) for at in given.get("arrived_at", ())
-    ]
-    times = [statement.at for statement in timed if statement is not None and statement.at is not None]
-    latest = max(times) if times and len(times) == len(timed) else None
-    allowed = frozenset.intersection(*(statement.consent for statement in statements))
-    return ConsentStatement(statements[0].account, allowed, latest)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final
 
 from corpus.audio.host_faults import is_host_fault
 from corpus.errors import UsageError
-from corpus.ingest.manifest_row import BadRow
+from corpus.ingest.manifest_row import BadRow, ConsentStatement, statements_among
 from corpus.ingest.row_faults import repeated_key
 
 _BATCH: Final = 64
@@ -32,12 +32,13 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
         names = table.schema_arrow.names
         repeated = next((name for name in names if names.count(name) > 1), None)
         for batch in table.iter_batches(batch_size=_BATCH, use_threads=False):
-            for value in _rows(batch) if repeated is None else [None] * batch.num_rows:
+            fault = "a value can't be read; write strings in UTF-8 and times from 1970 on"
+            if repeated is not None:
+                fault = repeated_key(repeated)
+            for i, value in enumerate(_rows(batch) if repeated is None else [None] * batch.num_rows):
                 number += 1
-                if repeated is not None:
-                    yield number, BadRow(number, repeated_key(repeated))
-                elif value is None:
-                    yield number, BadRow(number, "a value can't be read; write strings in UTF-8 and times from 1970 on")
+                if value is None:
+                    yield number, BadRow(number, fault, statements=_statements(batch, i))
                 else:
                     yield number, _plain(value)
     except (pa.ArrowException, OSError) as error:
@@ -79,6 +80,21 @@ def _rows(batch: Any) -> Iterator[dict[str, object] | None]:
             yield batch.slice(i, 1).to_pylist(maps_as_pydicts="strict")[0]
         except (ValueError, KeyError, OverflowError, pa.ArrowException):
             yield None
+
+
+def _statements(batch: Any, i: int) -> tuple[ConsentStatement, ...]:
+    """Return the consent statements of a row that can't be read, from those of its columns that can."""
+    import pyarrow as pa
+
+    given: dict[str, list[object]] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if name in ("account", "consent", "arrived_at"):
+            values = given.setdefault(name, [])
+            try:
+                values.append(_plain(column[i].as_py()))
+            except (ValueError, OverflowError, pa.ArrowException):
+                values.append(None)
+    return statements_among(given)
 
 
 def _plain(value: object) -> object:

@@ -6,9 +6,10 @@ A reason names the field and the remedy, never a value: see `corpus.ingest.row_f
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError
@@ -32,6 +33,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BAD_ROW: Final = "bad_row"
 """Reason of a row that can't be read."""
 
+UNREADABLE: Final = frozenset({"score"})
+"""What a consent that can't be read leaves of what its account allowed before."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConsentStatement:
@@ -39,13 +43,15 @@ class ConsentStatement:
 
     Attributes:
         account: for the vault only.
-        consent: some of `score`, `annotate`, `train`.
+        consent: some of `score`, `annotate`, `train`; what is left of them where the consent can't be read.
         at: time of the statement (UTC); None where the row has no valid time.
+        readable: False where the account can be read and the consent can't.
     """
 
     account: str = field(repr=False)
     consent: frozenset[str]
     at: datetime | None
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,13 @@ class BadRow:
         line: line or row, counted from 1.
         detail: names the field and the remedy, never a value.
         reason: one of `corpus.ingest.ingest.REASONS`.
-        statement: the consent of its customer; None where account or consent can't be read.
+        statements: the consent of its customer, or of each that it names; none where no account can be read.
     """
 
     line: int
     detail: str
     reason: str = BAD_ROW
-    statement: ConsentStatement | None = field(default=None, repr=False)
+    statements: tuple[ConsentStatement, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class ManifestRow:
         intent: known intent; its name is clean, as those of slots are, see `corpus.names`.
         held_out: the known text and intent are for judging models, never for training.
         dated: the row gives its time itself; False where `arrived_at` is the time of an import.
+        notice: version of the notice that the customer saw.
+        unnoticed: its consent to annotation is left out of `consent`, as no notice that counts is named.
     """
 
     line: int
@@ -101,11 +109,15 @@ class ManifestRow:
     slots: tuple[SlotSpan, ...]
     held_out: bool = False
     dated: bool = True
+    notice: str | None = None
+    unnoticed: bool = False
 
     @property
-    def statement(self) -> ConsentStatement:
+    def statements(self) -> tuple[ConsentStatement, ...]:
         """Return the customer's consent as the row states it."""
-        return ConsentStatement(self.account, self.consent, self.arrived_at)
+        # Without a notice the consent does not count, but it takes nothing back.
+        stated = self.consent | {"annotate"} if self.unnoticed else self.consent
+        return (ConsentStatement(self.account, stated, self.arrived_at),)
 
 
 def _storable(value: str) -> str:
@@ -192,9 +204,16 @@ class _Slot(_Schema):
     value: _text(5000) | None = None  # type: ignore[valid-type]
 
 
-class _Consent(_Schema):
+class _Account(_Schema):
     account: _text(512)  # type: ignore[valid-type]
+
+
+class _Consent(_Schema):
     consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
+
+
+class _Notice(_Schema):
+    notice: _name(64) | None = None  # type: ignore[valid-type]
 
 
 class _Row(_Schema):
@@ -212,6 +231,7 @@ class _Row(_Schema):
     intent: _operators_name(128) | None = None  # type: ignore[valid-type]
     slots: Annotated[list[_Slot], Field(max_length=128), BeforeValidator(_listed)] = Field(default_factory=list)
     held_out: bool = False
+    notice: _name(64) | None = None  # type: ignore[valid-type]
 
 
 def parse(line: int, value: object) -> ManifestRow | BadRow:
@@ -223,14 +243,15 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
     """
     if not isinstance(value, dict):
         return BadRow(line, "the row is no JSON object; write one object a line")
+    value = _flat(value)
     try:
         row = _Row.model_validate({name: given for name, given in value.items() if given is not None})
         wake = _wake(row.wake)
         text, slots = _known_text(row)
     except ValidationError as error:
-        return BadRow(line, what_is_wrong(error, value), statement=consent_in(value))
+        return BadRow(line, what_is_wrong(error, value), statements=statements_in(value))
     except RecordError as error:
-        return BadRow(line, str(error), statement=consent_in(value))
+        return BadRow(line, str(error), statements=statements_in(value))
     return ManifestRow(
         line=line,
         audio=row.audio,
@@ -247,20 +268,98 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         intent=row.intent,
         slots=slots,
         held_out=row.held_out,
+        notice=row.notice,
     )
 
 
-def consent_in(value: Mapping[Any, Any]) -> ConsentStatement | None:
-    """Return the consent statement of an invalid row, None where account or consent can't be read."""
+def _flat(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a row in which the uses and the notice of a consent, given as one object, are fields of their own."""
+    consent = value.get("consent")
+    if not isinstance(consent, Mapping) or "uses" not in consent or set(consent) - {"uses", "notice"}:
+        return value
+    return {**value, "consent": consent["uses"]} | ({"notice": consent["notice"]} if "notice" in consent else {})
+
+
+def statements_in(value: Mapping[Any, Any]) -> tuple[ConsentStatement, ...]:
+    """Return the consent statement of an invalid row; none where the account can't be read.
+
+    A consent that can't be read may be a withdrawal, so it is taken as one from annotation and training.
+    """
+    value = _flat(value)
+    account = _account(value.get("account"))
+    if account is None:
+        return ()
     try:
-        fields = _Consent.model_validate({name: value.get(name) for name in ("account", "consent")})
+        stated = _Consent.model_validate({"consent": value.get("consent")})
+    except ValidationError:
+        return (ConsentStatement(account, UNREADABLE, _time(value), readable=False),)
+    return (ConsentStatement(account, frozenset(stated.consent), _time(value)),)
+
+
+def parse_statement(value: object) -> tuple[tuple[ConsentStatement, ...], str]:
+    """Return the consent statement of a line of a list of statements, and what is wrong with the line; "" if nothing.
+
+    A line with an account is a statement even where something else of it is wrong.
+    """
+    if not isinstance(value, dict):
+        return (), "the line can't be read; write account, consent and time"
+    found = statements_in(value | {"arrived_at": value.get("time")})
+    if set(value) - {"account", "consent", "time", "notice"}:
+        return found, "an unknown field; known are account, consent, time, notice"
+    if not found:
+        return (), "field account: give a string of 1 to 512 characters"
+    if not found[0].readable:
+        return found, "field consent: give a list of score, annotate, train; an empty one where the customer opted out"
+    if value.get("time") is not None and found[0].at is None:
+        return found, "field time: give an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z"
+    if not is_notice(value.get("notice")):
+        return found, "field notice: give the version of the notice, a string of 1 to 64 characters, or leave it out"
+    return found, ""
+
+
+def is_notice(value: object) -> bool:
+    """Return whether a value may be the version of a notice; None is none."""
+    try:
+        _Notice.model_validate({"notice": value})
+    except ValidationError:
+        return False
+    return True
+
+
+def statements_among(given: Mapping[str, Sequence[object]]) -> tuple[ConsentStatement, ...]:
+    """Return the consent statements of an invalid row in which a field may have several values, by field.
+
+    Every account that it names allows what all its consents allow.
+    """
+    found: dict[str, ConsentStatement] = {}
+    names = ("account", "consent", "arrived_at")
+    for values in product(*(given.get(name) or [None] for name in names)):
+        for each in statements_in(dict(zip(names, values, strict=True))):
+            other = found.setdefault(each.account, each)
+            found[each.account] = ConsentStatement(
+                each.account,
+                each.consent & other.consent,
+                None if each.at is None or other.at is None else max(each.at, other.at),
+                each.readable and other.readable,
+            )
+    return tuple(found.values())
+
+
+def _account(value: object) -> str | None:
+    # The row with a number is refused; its customer is the one whose account has these digits.
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    try:
+        account: str = _Account.model_validate({"account": text}).account
+        return account
     except ValidationError:
         return None
+
+
+def _time(value: Mapping[Any, Any]) -> datetime | None:
     try:
-        at = _moment(value.get("arrived_at"))
+        return _moment(value.get("arrived_at"))
     except PydanticCustomError:
-        at = None
-    return ConsentStatement(fields.account, frozenset(fields.consent), at)
+        return None
 
 
 def _wake(wake: _Wake | None) -> Wake | None:

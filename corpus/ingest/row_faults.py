@@ -48,6 +48,7 @@ _WANTED: Final = {
     "intent": "give a string of 1 to 128 characters, or leave it out",
     "slots": "give a list of objects with name, and start and end or value, or text such as room=kitchen; device=light",
     "held_out": "give true or false",
+    "notice": "give the version of the notice that the customer saw, a string of 1 to 64 characters, or leave it out",
 }
 """What each field must be."""
 

@@ -8,7 +8,7 @@ CREATE TABLE "accounts" (
 	forgotten_at DATETIME, 
 	score_ended_at DATETIME, 
 	annotate_ended_at DATETIME, 
-	train_ended_at DATETIME, 
+	train_ended_at DATETIME, agreed BIGINT, agreed_at DATETIME, notice TEXT, 
 	PRIMARY KEY (account_key), 
 	UNIQUE (speaker_id)
 );
@@ -18,7 +18,7 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO "alembic_version" VALUES('0003');
+INSERT INTO "alembic_version" VALUES('0004');
 
 CREATE TABLE audit (
 	seq BIGINT NOT NULL, 
@@ -40,6 +40,12 @@ CREATE TABLE audit_head (
 
 INSERT INTO "audit_head" VALUES(1,0,'0000000000000000000000000000000000000000000000000000000000000000');
 
+CREATE TABLE first_receipts (
+	event TEXT NOT NULL, 
+	received_at DATETIME NOT NULL, 
+	PRIMARY KEY (event)
+);
+
 CREATE TABLE home (
 	id INTEGER NOT NULL, 
 	home_id TEXT NOT NULL, 
@@ -54,7 +60,7 @@ CREATE TABLE keys (
 	consent BIGINT NOT NULL, 
 	operation_id TEXT NOT NULL, 
 	touched_at DATETIME NOT NULL, 
-	destroyed_at DATETIME, arrived_at DATETIME, 
+	destroyed_at DATETIME, arrived_at DATETIME, received_at DATETIME, 
 	PRIMARY KEY (utterance_id)
 );
 

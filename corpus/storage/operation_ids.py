@@ -80,6 +80,11 @@ def sweep() -> str:
     return f"sweep/{uuid.uuid4().hex}"
 
 
+def withdraw() -> str:
+    """Return the id of marking versions that learned from withdrawn rows; it is new in every call."""
+    return f"withdraw/{uuid.uuid4().hex}"
+
+
 # --- datasets ---------------------------------------------------------------------------------------------------------
 
 

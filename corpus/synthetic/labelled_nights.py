@@ -19,7 +19,7 @@ from corpus.errors import UsageError
 from corpus.locales import canonical_locale
 from corpus.settings import MOST_SEED
 from corpus.storage.json_lines import read_objects
-from corpus.synthetic.nights import NightFiles
+from corpus.synthetic.nights import NOTICE, NightFiles
 
 NEEDED: Final = ("audio", "speaker", "text", "intent")
 
@@ -136,6 +136,7 @@ def _arrivals(
             "locale": settings.locale,
             "device_type": settings.device_type,
             "consent": ["score", "annotate", "train"],
+            "notice": NOTICE,
             "wake": {"button": True},
             "arrived_at": (begin + timedelta(seconds=second)).isoformat(),
             "event_id": row["audio"],

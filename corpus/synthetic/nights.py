@@ -25,6 +25,9 @@ DAMAGES: Final = ("truncated", "empty", "text", "header", "missing")
 BAD_ROWS: Final = ("no_json", "no_account", "no_zone", "wake_score", "outside", "consent")
 """Kinds of bad rows, used in turn."""
 
+NOTICE: Final = "demo"
+"""Version of the notice that the customers saw."""
+
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
@@ -135,6 +138,7 @@ def _row(event: Arrival, consent: tuple[str, ...]) -> dict[str, object]:
         "locale": event.speaker.locale,
         "device_type": event.speaker.device_type,
         "consent": list(consent),
+        "notice": NOTICE,
         "wake": None if event.kind == "no_wake" else event.wake,
         "arrived_at": event.arrived_at.isoformat(timespec="milliseconds"),
         "event_id": event.event_id,
@@ -181,6 +185,7 @@ def _broken_line(row: dict[str, object], fault: str) -> str:
         "no_zone": {"arrived_at": str(row["arrived_at"])[:23]},
         "wake_score": {"wake": {"word": "hey earmark", "score": 1.7}},
         "outside": {"audio": "../../outside.wav"},
-        "consent": {"consent": ["everything"]},
+        # of nobody else: such a row withdraws the account's consent
+        "consent": {"consent": ["everything"], "account": f"{row['account']}-unreadable"},
     }
     return json.dumps(row | changed[fault])

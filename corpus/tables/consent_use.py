@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from corpus.storage import operation_ids
 from corpus.storage.database import fetch_among
 from corpus.storage.records_schema import utterances
-from corpus.tables import labels
+from corpus.tables import labels, models
 from corpus.tables.labels import LabelRow
 from corpus.tables.utterances import last_order
 from corpus.vault import consent
@@ -106,3 +107,24 @@ def clip_uses(corpus: Corpus) -> ClipUses:
         ids = list(conn.execute(statement).scalars())
     found: Collection[frozenset[str]] = consent.consents(corpus.vault, ids).values()
     return ClipUses(*(sum(use in each for each in found) for use in consent.CONSENTS))
+
+
+def mark_learners(corpus: Corpus) -> list[str]:
+    """Mark the versions that learned from what may no longer be trained on as tainted; return the new ones, sorted.
+
+    They are given as `kind/version`. A version keeps its mark: what its customer allows later is for later clips.
+    """
+    withdrawn = [i for i, each in consent.withdrawn(corpus.vault).items() if "train" not in each.left]
+    with corpus.read() as conn:
+        due = [each for each in models.learners(conn, withdrawn) if not models.version(conn, *each).tainted]
+    if not due:
+        return []
+    with corpus.operation(operation_ids.withdraw(), "withdraw") as op:
+        models.taint(op.conn, withdrawn)
+        op.result = {"tainted": [f"{kind}/{version}" for kind, version in due]}
+    return list(op.result["tainted"])
+
+
+def trainable(corpus: Corpus, utterance_ids: Sequence[str]) -> bool:
+    """Return whether all of these utterances may be trained on, by their customers' consent."""
+    return bool(consent.consenting(corpus.vault, utterance_ids, "train").all())

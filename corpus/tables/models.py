@@ -102,21 +102,26 @@ def trained(conn: sa.Connection) -> list[TrainedVersion]:
     return sorted((TrainedVersion(*row) for row in rows), key=lambda row: (row.kind, int(row.version)))
 
 
-def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str, str]]:
-    """Mark every version that learned from one of the utterances as tainted; return (kind, version) of each."""
+def learners(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[Kind, str]]:
+    """Return (kind, version) of every version that learned from one of the utterances, sorted."""
     statement = sa.select(snapshot_rows.c.snapshot_id).where(snapshot_rows.c.role != "audit").distinct()
     found = {
         row.snapshot_id for row in fetch_among(conn, statement, snapshot_rows.c.utterance_id, sorted(utterance_ids))
     }
     columns = sa.select(model_versions.c.kind, model_versions.c.version)
-    learners = {
+    learned: set[tuple[Kind, str]] = {
         (row.kind, row.version) for row in fetch_among(conn, columns, model_versions.c.snapshot_id, sorted(found))
     }
-    learners |= pseudo_labels.learners(conn, utterance_ids)
-    for kind, version in learners:
+    return sorted(learned | pseudo_labels.learners(conn, utterance_ids))
+
+
+def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[Kind, str]]:
+    """Mark every version that learned from one of the utterances as tainted; return (kind, version) of each."""
+    learned = learners(conn, utterance_ids)
+    for kind, version in learned:
         one = (model_versions.c.kind == kind, model_versions.c.version == version)
         conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
-    return sorted(learners)
+    return learned
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:

@@ -36,13 +36,22 @@ from corpus.vault.vault_schema import audit as audit_table
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the vault stores of an utterance; the account and the device's serial number are stored nowhere else."""
+    """What the vault stores of an utterance; the account and the device's serial number are stored nowhere else.
+
+    Attributes:
+        utterance_id, account, consent, device_serial: of the utterance.
+        arrived_at: by the clock of the device.
+        received_at: when its row was first received, by the clock of the machine; None for now.
+        unnoticed: its consent to annotation does not count, as no notice is named; that withdraws nothing.
+    """
 
     utterance_id: str
     account: str
     consent: frozenset[str]
     arrived_at: datetime
     device_serial: str | None = None
+    received_at: datetime | None = None
+    unnoticed: bool = False
 
     def __post_init__(self) -> None:
         unknown = self.consent - set(CONSENTS)
@@ -78,7 +87,7 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
     with writing(vault.engine) as conn:
         audit_chain.lock(conn, audit_table)
         key_of = {account: account_key(vault, account) for account in {row.account for row in rows}}
-        by_key = _store_accounts(vault, conn, rows, key_of)
+        by_key = _store_accounts(vault, conn, rows, key_of, now)
         ids = [row.utterance_id for row in rows]
         statement = sa.select(keys.c.utterance_id, keys.c.speaker_id, keys.c.wrapped, keys.c.destroyed_at)
         stored = {row.utterance_id: row for row in fetch_among(conn, statement, keys.c.utterance_id, ids)}
@@ -105,13 +114,13 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
 
 
 def _store_accounts(
-    vault: Vault, conn: sa.Connection, rows: Sequence[Arrival], key_of: Mapping[str, str]
+    vault: Vault, conn: sa.Connection, rows: Sequence[Arrival], key_of: Mapping[str, str], now: datetime
 ) -> dict[str, AccountRow]:
     """Store the accounts of the rows with the consents that they withdraw; return the accounts by account key."""
     found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(key_of.values()))
     before = {row.account_key: AccountRow(*row) for row in found}
     by_key = dict(before)
-    for row in sorted(rows, key=lambda r: r.arrived_at):
+    for row in rows:
         key = key_of[row.account]
         account = by_key.get(key) or new_account(vault, key)
         if _before_forgetting(account, row):
@@ -119,7 +128,8 @@ def _store_accounts(
         if account.account is None:
             plain = row.account.encode("utf-8", "surrogatepass")
             account = replace(account, account=cipher.encrypt(vault.kek, plain, f"account/{key}"))
-        by_key[key] = withdraw(account, mask_of(row.consent), utc(row.arrived_at))
+        stated = row.consent | {"annotate"} if row.unnoticed else row.consent
+        by_key[key] = withdraw(account, mask_of(stated), utc(row.received_at or now))
     changed = [account for key, account in by_key.items() if account != before.get(key)]
     insert_new(conn, accounts, [asdict(account) for account in changed if account.account_key not in before])
     update_accounts(conn, [account for account in changed if account.account_key in before])
@@ -140,6 +150,7 @@ def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, 
         and cipher.encrypt(key, serial.encode("utf-8", "surrogatepass"), seal_name(row.utterance_id, "device")),
         "consent": mask_of(row.consent),
         "arrived_at": utc(row.arrived_at),
+        "received_at": utc(row.received_at or now),
         "operation_id": operation_id,
         "touched_at": now,
         "destroyed_at": None,

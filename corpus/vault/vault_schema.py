@@ -34,11 +34,16 @@ accounts: Final = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("speaker_id", sa.Text, nullable=False, unique=True),
     sa.Column("account", sa.LargeBinary, nullable=True),  # None once forgotten, and before its first utterance
-    # the latest time at which the account did not give the consent: its utterances until then may not be used for it
+    # when it was last received that the account does not give the consent: what arrived or was received until then may
+    # not be used for it
     sa.Column("score_ended_at", UtcDateTime, nullable=True),
     sa.Column("annotate_ended_at", UtcDateTime, nullable=True),
     sa.Column("train_ended_at", UtcDateTime, nullable=True),
     sa.Column("forgotten_at", UtcDateTime, nullable=True),
+    # what it was last stated, apart from its rows, that the account gives from then on, and the notice that it saw
+    sa.Column("agreed", sa.BigInteger, nullable=True),
+    sa.Column("agreed_at", UtcDateTime, nullable=True),
+    sa.Column("notice", sa.Text, nullable=True),
 )
 
 keys: Final = sa.Table(
@@ -50,7 +55,17 @@ keys: Final = sa.Table(
     sa.Column("device", sa.LargeBinary, nullable=True),
     sa.Column("consent", sa.BigInteger, nullable=False),  # as ingested; withdrawals are in the account
     sa.Column("arrived_at", UtcDateTime, nullable=True),  # null in rows of older versions
+    sa.Column(
+        "received_at", UtcDateTime, nullable=True
+    ),  # when its row was first received, by the clock of the machine
     sa.Column("operation_id", sa.Text, nullable=False),
     sa.Column("touched_at", UtcDateTime, nullable=False),
     sa.Column("destroyed_at", UtcDateTime, nullable=True),
+)
+
+first_receipts: Final = sa.Table(  # of rows that are not stored yet, such as those whose clip is missing
+    "first_receipts",
+    METADATA,
+    sa.Column("event", sa.Text, primary_key=True),  # keyed hash of the event
+    sa.Column("received_at", UtcDateTime, nullable=False),
 )

@@ -14,6 +14,7 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 # isort: split
 from flows.cli import (
     base_commands,
+    consent_commands,
     dataset_commands,
     home_commands,
     inventory_commands,
@@ -32,6 +33,7 @@ from flows.runtime.progress import listening
 __all__ = [
     "app",
     "base_commands",
+    "consent_commands",
     "dataset_commands",
     "home_commands",
     "init_command",

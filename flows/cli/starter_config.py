@@ -40,6 +40,9 @@ WIDTH: Final = 118
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
+STARTER_NOTICE: Final = "first"
+"""Version of the notice that the file names."""
+
 INVENTORY: Final = """\
 # Your own intents and slots, each with what it means; without any, those of the labels and the base.
 # inventory:
@@ -234,6 +237,8 @@ def config_text(answers: Answers, home: Path) -> str:
         ],
         [f"models:  # the base has to know: {', '.join(answers.languages)}", *_base(answers)],
     ]
+    # A notice of the operator's own words takes its place; without any, nobody may listen.
+    branches.append(["ingest:", *_setting("ingest.notice", STARTER_NOTICE)])
     if len(answers.locales) == 1:
         branches.append(["importing:", *_setting("importing.constants", {"locale": answers.locales[0]})])
     if people:

@@ -41,7 +41,7 @@ def description(conn: sa.Connection, version: ModelVersion, versions: list[Model
     """
     lines = [_decision(conn, version), f"**Data**: {data_text(conn, version, versions)}"]
     if version.tainted:
-        lines.insert(0, "Not to be used: it learned from an utterance that was erased since.")
+        lines.insert(0, "Not to be used: it learned from an utterance that was erased or withdrawn since.")
     return "\n\n".join(lines)
 
 

@@ -69,7 +69,7 @@ class VersionLineage(Result):
         version: such as `asr/2`.
         origin: how the version was made: `base`, retrained, or registered from elsewhere.
         aliases: aliases that it has.
-        tainted: whether it learned from an utterance that was erased since.
+        tainted: whether it learned from an utterance that was erased or withdrawn since.
         base, parent: the base that it was fine-tuned from, and the version that was champion then.
         snapshot_id: of the labels that it learned from; "" where it learned from none.
         rows: rows of that snapshot by role.

@@ -30,10 +30,28 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "already": "manifests ingested before",
         "recovered": "rows accepted now, refused before",
         "one_channel": "clips whose channels cancel, the louder one taken",
+        "unnoticed": "consents to annotate that do not count",
         "still_refused": "rows still refused, of manifests with none accepted",
         "failed": "files that can't be read",
         "narrowed": "consent narrowed",
         "left_out": "recordings that no row names",
+    },
+    "consent": {
+        "speaker": "pseudonym of the account",
+        "notice": "notice that the customer saw",
+        "dry_run": "nothing was changed",
+        "lines": "lines that state a consent",
+        "faulty": "lines with a fault",
+        "accounts": "accounts named",
+        "unknown": "accounts that the vault did not know",
+        "unnoticed": "consents to annotate that do not count",
+        "narrowed": "consent narrowed",
+        "closed": "tasks closed",
+        "files": "files removed from the task folder",
+        "refused": "refused lines of answers removed",
+        "withdrawn": "versions that learned from what may no longer be trained on",
+        "removed": "tasks removed from the annotation backend",
+        "not_done": "not done",
     },
     "score": {
         "scored": "clips scored now",
@@ -185,6 +203,14 @@ def narrowed_text(narrowed: Mapping[str, int]) -> str:
     return f"for {accounts} {'account' if accounts == 1 else 'accounts'}: {', '.join(parts)}"
 
 
+def unnoticed_text(count: int) -> str:
+    """Return how many consents to annotation do not count, and what to do about it."""
+    return (
+        f"{count}, as no notice that customers saw is named; name it for all in ingest.notice, in the field notice of"
+        " rows, or by earmark consent set --yes annotate --notice"
+    )
+
+
 def review_text(review: Mapping[str, Any]) -> str:
     """Return how reliable the annotators are, from the document of a `ReviewReport`."""
     people, clips, labels = (review[name] for name in ("people", "clips", "labels"))
@@ -200,6 +226,7 @@ SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
     "against": against_text,
     "eval_set_id": lambda found: found[:12],
     "narrowed": narrowed_text,
+    "unnoticed": unnoticed_text,
     "review": review_text,
     "digest": lambda found: found[:12],
     "wer_greedy": lambda found: f"{100 * found:.1f} %",

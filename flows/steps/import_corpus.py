@@ -36,9 +36,13 @@ class ImportReport(Result):
         refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused rows.
         one_channel: accepted rows whose channels cancel, so that the loudest one was stored; None where there are none.
+        unnoticed: accepted rows whose consent to annotation does not count, as no notice is named; None where there are
+            none.
         notes: what is odd about the corpus or its mapping, in one line each; None where nothing is.
         left_out: number of recordings that no row names; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
+        not_done: why withdrawn tasks could not be removed from the annotation backend; None where they were, and where
+            there is none to remove.
     """
 
     source: str
@@ -48,9 +52,11 @@ class ImportReport(Result):
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedManifestLine, ...]
     one_channel: int | None = None
+    unnoticed: int | None = None
     notes: tuple[str, ...] | None = None
     left_out: int | None = None
     narrowed: Narrowed | None = None
+    not_done: str | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and a remedy where every row was refused, as an ingest does."""
@@ -102,6 +108,7 @@ def import_corpus(
             for line, reason, detail in report.refused_lines
         ),
         one_channel=report.one_channel or None,
+        unnoticed=report.unnoticed or None,
         notes=report.notes or None,
         left_out=report.left_out or None,
         narrowed=consent_use.narrowed_since(corpus, before),

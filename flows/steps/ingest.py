@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,7 +14,8 @@ from corpus.audio.host_faults import host_fault
 from corpus.errors import EarmarkError, HostFault, UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport as ManifestReport
-from corpus.ingest.ingest import ingest
+from corpus.ingest.ingest import apply_consent as apply_manifest_consent
+from corpus.ingest.ingest import ingest, ingested_before
 from corpus.ingest.manifest import length
 from corpus.ingest.usable_recordings import MAY_CHANGE
 from corpus.tables import consent_use
@@ -63,11 +65,15 @@ class IngestReport(Result):
         recovered: rows of those that were refused for their clip, or came ahead of the clock, and are accepted now;
             None where none is.
         one_channel: accepted rows whose channels cancel, so that the loudest one was stored; None where there are none.
+        unnoticed: accepted rows whose consent to annotation does not count, as no notice is named; None where there are
+            none.
         still_refused: counts by reason of the rows whose clips are still unusable, or that are still ahead of the
             clock, of those manifests of the inbox of which no row is accepted yet; `received` and `refused` leave them
             out. None where there are none.
         failed: error by name of manifests that could not be read; None where there are none.
         narrowed: what rows that withdraw consent took out of use; None where they took nothing.
+        not_done: why withdrawn tasks could not be removed from the annotation backend; None where they were, and where
+            there is none to remove.
     """
 
     skipped: str | None = None
@@ -78,9 +84,11 @@ class IngestReport(Result):
     already: int | None = None
     recovered: int | None = None
     one_channel: int | None = None
+    unnoticed: int | None = None
     still_refused: Mapping[str, int] | None = None
     failed: Mapping[str, str] | None = None
     narrowed: Narrowed | None = None
+    not_done: str | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and an example of its remedy where every row was refused.
@@ -123,6 +131,20 @@ def waiting_manifests(inbox: Path) -> list[Path]:
         return sorted(path for path in named if path.is_file())
     except OSError as error:
         raise HostFault(f"the inbox can't be listed now: {host_fault(error)}") from error
+
+
+def apply_consent(corpus: Corpus, inbox: Path) -> Narrowed | None:
+    """Withdraw what rows of new manifests do not consent to, and return what that took out of use; ingest nothing.
+
+    A manifest that can't be read is left to its ingest, which reports it.
+    """
+    before = consent_use.before(corpus)
+    with suppress(EarmarkError):
+        for manifest in waiting_manifests(inbox):
+            with suppress(EarmarkError):
+                if not ingested_before(corpus, manifest):
+                    apply_manifest_consent(corpus, manifest)
+    return consent_use.narrowed_since(corpus, before)
 
 
 def failure(manifest: Path, inbox: Path, error: UsageError) -> dict[str, str]:
@@ -182,6 +204,7 @@ class _Counted:
     already: int = 0
     recovered: int = 0
     one_channel: int = 0
+    unnoticed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     still_refused: Counter[str] = field(default_factory=Counter)
     refused_lines: list[RefusedManifestLine] = field(default_factory=list)
@@ -193,6 +216,7 @@ class _Counted:
         self.recovered += report.recovered
         earlier = report.known and self.from_inbox
         self.one_channel += report.recovered_one_channel if earlier else report.one_channel
+        self.unnoticed += 0 if earlier else report.unnoticed
         if earlier:
             self.received += report.recovered
             self.accepted += report.recovered
@@ -219,6 +243,7 @@ class _Counted:
             already=self.already or None,
             recovered=self.recovered or None,
             one_channel=self.one_channel or None,
+            unnoticed=self.unnoticed or None,
             still_refused=dict(sorted(self.still_refused.items())) or None,
             failed=self.failed or None,
         )

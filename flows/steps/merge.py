@@ -35,7 +35,7 @@ from flows.runtime import progress
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
-from flows.tasks import answer_inbox
+from flows.tasks import answer_inbox, refused_lines
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks
 from flows.tasks.task_status import sweep_after
 
@@ -73,6 +73,7 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
     distribute(corpus, settings)
     if from_inbox:  # last: while the file is there, the next run repeats what a killed run did not finish
         answer_inbox.put_away(place, data, {row.line for row in report.refused_lines})
+        refused_lines.drop_closed(corpus, settings.answers)
     return report
 
 

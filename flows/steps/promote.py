@@ -34,7 +34,9 @@ class SettingsOfPromote(HasHome, HasPromotion, HasTracking, HasScore, HasNight, 
     """The settings that a judgement reads: the rule, and how versions are evaluated."""
 
 
-TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
+TAINTED = (
+    "it learned from an utterance that was erased or withdrawn since; the next retraining makes a version without it"
+)
 
 
 def judged_against(asr: ModelVersion | None, champion: ModelVersion) -> str:

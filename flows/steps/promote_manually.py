@@ -80,7 +80,8 @@ def promote_manually(
 
     Raises:
         UsageError: there is no such version, `force` has no reason, or the reason is too long.
-        PromotionRefused: the version learned from an utterance that was erased since, or the champion moved meanwhile.
+        PromotionRefused: the version learned from an utterance that was erased or withdrawn since, or the champion
+            moved meanwhile.
     """
     from training.tracking.store import open_tracking
 
@@ -91,7 +92,8 @@ def promote_manually(
         return PromotionReport(kind, champion.version, True)
     if version.tainted:
         raise PromotionRefused(
-            f"{kind} {version.version} learned from an utterance that was erased since; earmark retrain {kind} makes "
+            f"{kind} {version.version} learned from an utterance that was erased or withdrawn since; "
+            f"earmark retrain {kind} makes "
             "a version without it"
         )
     tracking = open_tracking(settings.tracking, settings.home)

@@ -16,7 +16,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion
 from corpus.storage.operations import Operation, result_of
-from corpus.tables import costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
+from corpus.tables import consent_use, costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
@@ -166,7 +166,7 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
-            _put_version(op, plan, version, trained, corpus.clock())
+            _put_version(corpus, op, plan, version, trained, corpus.clock())
         return LearnedVersion.from_json(op.result)
 
 
@@ -237,16 +237,17 @@ def _remove(folder: Path, kind: Kind) -> None:
 
 
 def _put_version(
-    op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None, now: datetime
+    corpus: Corpus, op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None, now: datetime
 ) -> None:
-    """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile.
+    """Store the version with its snapshot; it is tainted where what it learned from was erased or withdrawn meanwhile.
 
     Without `trained`, which a killed run took with it, nothing is stored of the examples that the version left out.
     """
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
     erased = utterances.erased(op.conn, learned_from)
-    store.put_version(op.conn, replace(version, tainted=bool(erased)), plan.cycle, now)
+    tainted = bool(erased) or not consent_use.trainable(corpus, learned_from)
+    store.put_version(op.conn, replace(version, tainted=tainted), plan.cycle, now)
     learned = LearnedVersion(
         version=version.version,
         snapshot=plan.snapshot.snapshot_id,

@@ -13,10 +13,10 @@ from corpus import door
 from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.storage import operation_ids
-from corpus.tables import leases, people, rounds
+from corpus.tables import consent_use, leases, people, rounds
 from corpus.tables.leases import ANYONE, holders, release_lease
 from flows.runtime.results import Result
-from flows.tasks import assignment, task_folder
+from flows.tasks import assignment, refused_lines, task_folder
 
 OPEN = assignment.OPEN
 
@@ -97,18 +97,23 @@ class SweepReport(Result):
     Attributes:
         closed: how many tasks were closed.
         files: how many files were removed from the task folder.
+        lines: how many refused lines of answers were removed, as their utterances are closed; None where none was.
+        withdrawn: versions that learned from what may no longer be trained on, as `kind/version`, where the sweep
+            marked some; None where it marked none.
         removed: how many tasks were removed from the annotation backend; None where none is set.
         not_done: why none could be removed there; None where it was done, and where no backend is set.
     """
 
     closed: int
     files: int
+    lines: int | None = None
+    withdrawn: tuple[str, ...] | None = None
     removed: int | None = None
     not_done: str | None = None
 
 
 def sweep(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> SweepReport:
-    """Close the tasks that nobody may open any more, and remove the files of closed tasks from the task folder.
+    """Close the tasks that nobody may open any more, remove their files, and mark what learned from withdrawn rows.
 
     Args:
         corpus: the handle.
@@ -124,8 +129,10 @@ def sweep(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> SweepRe
                 ids = [utterance_id for name, utterance_id in now.unused_leases if name == holder]
                 release_lease(op.conn, ids, holder=holder)
             op.result = {"closed": len(now.to_close), "released": len(now.unused_leases)}
+    marked = consent_use.mark_learners(corpus)
     removed = task_folder.clear(folder, answers, due_days, now.rounds, now.wanted, corpus.clock())
-    return SweepReport(closed=len(now.to_close), files=removed)
+    lines = refused_lines.drop_closed(corpus, answers)
+    return SweepReport(closed=len(now.to_close), files=removed, lines=lines or None, withdrawn=tuple(marked) or None)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "locale": "en-GB",
         "device_type": "speaker",
         "consent": ["score", "annotate", "train"],
+        "notice": "v1",
         "wake": {"word": "computer", "score": 0.9},
         "arrived_at": (NOW - timedelta(days=1, seconds=number)).isoformat(),
         "event_id": f"{NAME}-event-{number}",

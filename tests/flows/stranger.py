@@ -141,6 +141,7 @@ def _row(number: int, order: Order, *, known: bool) -> dict[str, Any]:
         "locale": "en_GB" if number % 2 else "en-gb",
         "device_type": "cabin phone",
         "consent": ["score", "annotate", "train"],
+        "notice": "v1",
         "wake": {"button": True},
         "arrived_at": f"2026-11-21T{6 + number // 60:02d}:{number % 60:02d}:00Z",
     }

@@ -42,6 +42,7 @@ def write_manifest(folder: Path, clips: int, day: int) -> Path:
                 "locale": "en-GB",
                 "device_type": "hub",
                 "consent": ["score", "annotate", "train"],
+                "notice": "v1",
                 "wake": {"button": True},
                 "arrived_at": f"2026-11-{day}T12:00:{number:02d}Z",
             }

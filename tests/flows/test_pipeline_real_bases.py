@@ -33,7 +33,7 @@ def write_manifest(path: Path) -> None:
     chosen = [
         {
             "audio": str(FSDD / row["audio"]), "account": row["speaker"], "locale": "en-US", "device_type": "phone",
-            "consent": ["score", "annotate", "train"], "wake": {"button": True},
+            "consent": ["score", "annotate", "train"], "notice": "v1", "wake": {"button": True},
             "arrived_at": f"2026-11-29T09:00:{row['take']:02d}Z", "event_id": row["audio"],
             "text": row["text"], "intent": f"dial_{row['text']}", "held_out": row["speaker"] in JUDGING,
         }

@@ -57,6 +57,7 @@ def row(folder: Path, seed: int, **changes: Any) -> dict[str, Any]:
         "locale": "en-GB",
         "device_type": "speaker",
         "consent": ["score", "annotate", "train"],
+        "notice": "v1",
         "wake": {"word": "computer", "score": 0.9},
         "arrived_at": (NOW - timedelta(days=1, seconds=seed)).isoformat(),
         "attributes": {"room": "kitchen"},

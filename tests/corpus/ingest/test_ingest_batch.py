@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from corpus.handle import Corpus
 from corpus.importing.column_mapping import ImportSettings
@@ -23,7 +21,7 @@ from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.storage import database
 from corpus.vault import consent as consent_vault
 from corpus.vault import identity, vault_schema
-from corpus.vault.consent import ALL, CONSENTS
+from corpus.vault.consent import ALL
 from tests.corpus.arrivals import utterance_of
 from tests.corpus.recordings import encoded, tone
 from tests.corpus.stored import corpus_at
@@ -61,6 +59,7 @@ def line(account: str, hour: int, consent: frozenset[str], fault: str = "good", 
         "locale": "en-GB",
         "device_type": "speaker",
         "consent": sorted(consent),
+        "notice": "v1",
         "wake": {"button": True},
         "arrived_at": (START + timedelta(hours=hour)).isoformat(),
         "event_id": f"{account}/first" if fault == "duplicate" else event or uuid.uuid4().hex,
@@ -95,41 +94,16 @@ def test_a_withdrawal_counts_whatever_its_row_is_refused_for(
 def test_a_later_yes_opens_nothing_that_was_closed(corpus: Corpus, tmp_path: Path, fault: str) -> None:
     take_in(corpus, tmp_path, line("ada", 0, ALL, event="ada/first"))
     take_in(corpus, tmp_path, line("ada", 5, frozenset()))
-    take_in(corpus, tmp_path, line("ada", 6, ALL, fault), line("ada", 7, ALL, event="new"))
-    assert consent_of(corpus, "ada/first") == frozenset()
+    late = line("ada", 7, ALL, event="late")  # it was received after the withdrawal, and arrived before
+    take_in(later(corpus), tmp_path, line("ada", 6, ALL, fault), late, line("ada", 10 * 24, ALL, event="new"))
+    assert consent_of(corpus, "ada/first") == consent_of(corpus, "late") == frozenset()
     assert consent_of(corpus, "new") == ALL
 
 
-WORDS = st.lists(
-    st.tuples(st.integers(1, 6), st.frozensets(st.sampled_from(CONSENTS)), st.sampled_from(sorted(FAULTS))),
-    min_size=2,
-    max_size=7,
-)
-
-
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(words=WORDS, order=st.randoms(use_true_random=False), manifests=st.integers(1, 2))
-def test_an_utterance_keeps_what_it_came_with_less_every_withdrawal_since(
-    corpus: Corpus, tmp_path: Path, words: list[tuple[int, frozenset[str], str]], order: Random, manifests: int
-) -> None:
-    """Hours of rows without a readable time count as now, which is after all of them."""
-    account = f"account-{uuid.uuid4().hex}"
-    came = {f"{account}/first": (0, ALL)}
-    said = [(99 if fault in ("no_time", "future") else hour, consent) for hour, consent, fault in words]
-    rows = []
-    for number, (hour, consent, fault) in enumerate(words):
-        event = f"{account}/{number}"
-        rows.append(line(account, hour, consent, fault, event))
-        if fault == "good" and "score" in consent:
-            came[event] = (hour, consent)
-    take_in(corpus, tmp_path, line(account, 0, ALL, event=f"{account}/first"))
-    order.shuffle(rows)
-    for start in range(manifests):
-        take_in(corpus, tmp_path, *rows[start::manifests])
-    for event, (hour, consent) in came.items():
-        assert consent_of(corpus, event, account) == consent.intersection(*(word for at, word in said if at >= hour))
+def later(corpus: Corpus) -> Corpus:
+    """Return the corpus two days later."""
+    now = corpus.clock() + timedelta(days=2)
+    return replace(corpus, clock=lambda: now)
 
 
 def test_a_withdrawal_that_stands_before_the_customers_first_clip_counts(corpus: Corpus, tmp_path: Path) -> None:
@@ -152,7 +126,8 @@ def test_a_withdrawal_in_an_earlier_manifest_than_the_customers_first_clip_count
     corpus: Corpus, tmp_path: Path
 ) -> None:
     assert take_in(corpus, tmp_path, line("ada", 5, frozenset())) == {"no_consent": 1}
-    take_in(corpus, tmp_path, line("ada", 0, ALL, event="before"), line("ada", 6, ALL, event="after"))
+    rows = line("ada", 0, ALL, event="before"), line("ada", 10 * 24, ALL, event="after")
+    take_in(later(corpus), tmp_path, *rows)
     assert (consent_of(corpus, "before"), consent_of(corpus, "after")) == (frozenset(), ALL)
 
 

@@ -1,8 +1,9 @@
-"""Consent in the vault: a withdrawal counts for all utterances until its time, whatever is ingested first."""
+"""Consent in the vault: a withdrawal counts for all that arrived or was received until its receipt."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -64,28 +65,30 @@ def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
     ),
     order=st.randoms(use_true_random=False),
 )
-def test_the_order_of_arrival_does_not_change_consent(
+def test_the_order_inside_a_batch_does_not_change_consent(
     corpus: Corpus, words: list[tuple[int, frozenset[str]]], order: Random
 ) -> None:
     found: list[list[frozenset[str]]] = []
     for _ in range(2):
         account = f"account-{uuid.uuid4()}"
         rows = [
-            arrival(corpus, f"{account}/{n}", account, consent, NOON + timedelta(hours=hour))
+            replace(
+                arrival(corpus, f"{account}/{n}", account, consent, NOON + timedelta(hours=hour)),
+                received_at=NOON + timedelta(hours=1),
+            )
             for n, (hour, consent) in enumerate(words)
         ]
         shuffled = list(rows)
         if found:
             order.shuffle(shuffled)
-        for row in shuffled:
-            admit(corpus.vault, [row], "op")
+        admit(corpus.vault, shuffled, "op")
         consents = consent_vault.consents(corpus.vault, [row.utterance_id for row in rows])
         found.append([consents[row.utterance_id] for row in rows])
     assert found[0] == found[1]
 
 
 def test_a_withdrawal_from_before_the_first_utterance_counts_until_its_time(corpus: Corpus) -> None:
-    consent_vault.apply_statements(corpus.vault, {"ada": {SCORE: NOON}})
+    consent_vault.apply_statements(corpus.vault, {"ada": SCORE}, NOON)
     rows = [arrival(corpus, f"e{hour}", at=NOON + timedelta(hours=hour)) for hour in (-1, 0, 1)]
     speakers = admit(corpus.vault, rows, "op")
     assert list(consent_vault.consents(corpus.vault, [row.utterance_id for row in rows]).values()) == [
@@ -97,29 +100,33 @@ def test_a_withdrawal_from_before_the_first_utterance_counts_until_its_time(corp
 
 
 def test_an_account_without_utterances_is_a_keyed_hash_with_the_times_of_its_withdrawals(corpus: Corpus) -> None:
-    consent_vault.apply_statements(corpus.vault, {"ada": {SCORE: NOON}, "bob": {ALL: NOON}})
+    consent_vault.apply_statements(corpus.vault, {"ada": SCORE, "bob": ALL}, NOON)
     key = identity.account_key(corpus.vault, "ada")
     speaker = identity.pseudonym(corpus.vault, key, 1)
     with database.reading(corpus.vault.engine) as conn:
         stored = [tuple(row) for row in conn.execute(sa.select(vault_schema.accounts))]
-    assert stored == [(key, 1, speaker, None, None, NOON, NOON, None)]
+    assert stored == [(key, 1, speaker, None, None, NOON, NOON, None, None, None, None)]
     assert vault.speaker_of(corpus.vault, "ada") is None
     assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
 
 
-def test_every_statement_that_changes_a_consent_is_one_audit_row(corpus: Corpus) -> None:
+def test_every_statement_that_closes_something_is_one_audit_row(corpus: Corpus) -> None:
     speakers = admit(corpus.vault, [arrival(corpus, "e")], "op")
-    later = {SCORE: NOON + timedelta(hours=1), frozenset(): NOON + timedelta(hours=2), ALL: NOON + timedelta(hours=3)}
-    consent_vault.apply_statements(corpus.vault, {"ada": later}, "import")
-    rows = audit_chain.show(corpus.vault.engine, vault_schema.audit, 2)
+    for hours, stated in enumerate([SCORE, SCORE, frozenset(), ALL, SCORE], 1):
+        consent_vault.apply_statements(corpus.vault, {"ada": stated}, NOON + timedelta(hours=hours), "import")
+    rows = audit_chain.show(corpus.vault.engine, vault_schema.audit, 9)
     (speaker,) = speakers.values()
-    assert [(row.act, row.actor, row.detail) for row in rows] == [
+    assert [(row.act, row.actor, row.detail) for row in rows if row.act == "consent"] == [
         ("consent", "import", {"speaker_id": speaker, "consent": ["score"]}),
         ("consent", "import", {"speaker_id": speaker, "consent": []}),
     ]
-    assert consent_vault.set_consent(corpus.vault, "ada", ["train", "score"], NOON, "desk") == speaker
-    (row,) = audit_chain.show(corpus.vault.engine, vault_schema.audit, 1)
-    assert (row.actor, row.detail) == ("desk", {"speaker_id": speaker, "consent": ["score", "train"]})
+
+
+def test_a_clock_that_was_set_back_leaves_nothing_open_that_was_received_before(corpus: Corpus) -> None:
+    row = replace(arrival(corpus, "e"), received_at=NOON + timedelta(hours=1))
+    admit(corpus.vault, [row], "op")
+    consent_vault.apply_statements(corpus.vault, {"ada": SCORE}, NOON - timedelta(days=1))
+    assert consent_vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == SCORE
 
 
 def test_what_an_utterance_came_with_is_known_after_a_withdrawal(corpus: Corpus) -> None:
@@ -134,22 +141,21 @@ def test_what_an_utterance_came_with_is_known_after_a_withdrawal(corpus: Corpus)
 
 
 def test_an_account_without_utterances_can_withdraw_more(corpus: Corpus) -> None:
-    consent_vault.apply_statements(corpus.vault, {"ada": {SCORE: NOON}})
+    consent_vault.apply_statements(corpus.vault, {"ada": SCORE}, NOON)
     consent_vault.set_consent(corpus.vault, "ada", [], NOON, "desk")
     row = arrival(corpus, "e", at=NOON)
     admit(corpus.vault, [row], "op")
     assert consent_vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == frozenset()
 
 
-def test_a_forgotten_account_keeps_what_it_withdraws_later_and_nothing_from_before(corpus: Corpus) -> None:
+def test_a_forgotten_account_keeps_what_it_withdraws_later(corpus: Corpus) -> None:
     speakers = admit(corpus.vault, [arrival(corpus, "e")], "op1")
     forgotten_at, day = NOON + timedelta(days=1), timedelta(days=1)
     vault.forget(corpus.vault, *speakers.values(), "desk", forgotten_at)
-    consent_vault.apply_statements(corpus.vault, {"ada": {frozenset(): forgotten_at, SCORE: forgotten_at + 2 * day}})
+    consent_vault.apply_statements(corpus.vault, {"ada": SCORE}, forgotten_at + 2 * day)
     with database.reading(corpus.vault.engine) as conn:
         (stored,) = conn.execute(sa.select(vault_schema.accounts))
-    assert stored.score_ended_at is None  # the statement of the moment in which it was forgotten is ignored
-    assert stored.train_ended_at == forgotten_at + 2 * day
+    assert (stored.score_ended_at, stored.train_ended_at) == (None, forgotten_at + 2 * day)
     with pytest.raises(RecordError, match="no such account"):
         consent_vault.set_consent(corpus.vault, "ada", [], forgotten_at + 3 * day, "desk")
     rows = [arrival(corpus, f"back {days}", at=forgotten_at + days * day) for days in (1, 3)]

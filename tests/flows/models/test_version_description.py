@@ -54,7 +54,7 @@ def test_a_champion_that_a_person_made_and_a_tainted_version_say_so(corpus: Corp
         store.move_alias(conn, "asr", "champion", "3", "2")
         learned = snapshots.snapshot(conn, store.version(conn, "asr", "2").snapshot_id).of("train")
         store.taint(conn, [row.utterance_id for row in learned])
-    assert "Not to be used: it learned from an utterance that was erased since." in described(corpus, "2")
+    assert "Not to be used: it learned from an utterance that was erased or withdrawn since." in described(corpus, "2")
     assert "A person made it the champion all the same" in described(corpus, "2")
 
 

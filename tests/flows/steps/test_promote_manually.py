@@ -244,7 +244,7 @@ def test_what_learned_from_the_erased_is_never_promoted(settings: Settings):
         one = (schema.model_versions.c.kind == "asr", schema.model_versions.c.version == other.version)
         with writing(corpus.records) as conn:
             conn.execute(sa.update(schema.model_versions).where(*one).values(tainted=True))
-        with pytest.raises(PromotionRefused, match="erased since; earmark retrain asr"):
+        with pytest.raises(PromotionRefused, match="erased or withdrawn since; earmark retrain asr"):
             promote_manually(corpus, settings, f"asr/{other.version}", "lena", force=True, why="x")
 
 
@@ -282,14 +282,14 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         snapshot = current_snapshot(corpus, easy.promotion, "asr")
         report = judge_and_promote(corpus, easy, "asr", version.version, snapshot)
         assert (report.decision, report.champion) == ("refuse", champion)
-        assert "erased since" in report.why
+        assert "erased or withdrawn since" in report.why
         with corpus.read() as conn:
             kept = store.promotions(conn, "asr")[-1]
         assert (kept.challenger, kept.decision) == (version.version, "refuse")  # as the page of the night shows it
         assert kept.numbers["reasons"] == [report.why]
         with writing(corpus.records) as conn:
             store.move_alias(conn, "asr", "previous", store.alias(conn, "asr", "previous"), version.version)
-        with pytest.raises(PromotionRefused, match="erased since"):
+        with pytest.raises(PromotionRefused, match="erased or withdrawn since"):
             roll_back(corpus, easy.home, easy.tracking, "asr")
 
 

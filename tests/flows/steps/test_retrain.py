@@ -13,15 +13,16 @@ import pytest
 import sqlalchemy as sa
 
 from corpus.errors import EarmarkError, TrainingRefused
-from corpus.handle import open_corpus
+from corpus.handle import Corpus, open_corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion, Snapshot
 from corpus.storage import database, operation_ids, operations
 from corpus.storage import records_schema as schema
-from corpus.tables import erasure, judgements, labels, nights
+from corpus.tables import consent_use, erasure, judgements, labels, nights
 from corpus.tables import models as store
 from corpus.tables.nights import NightFrame
+from corpus.vault import consent, vault
 from flows import pipeline
 from flows.models import registry as model_registry
 from flows.reports.demo_tables import DemoReport
@@ -476,3 +477,48 @@ def test_the_first_version_waits_for_labels_and_not_for_audit_rows(tmp_path: Pat
             labels.put_labels(corpus, op, [Label(ids[2], "stop", "other", (), 1.0, 1, 1)], "manifest")
         found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)
         assert (found.skipped, found.version, len(found.snapshot.of("train"))) == ("", None, 3)
+
+
+def test_a_retraining_without_what_was_withdrawn_is_due_and_a_version_that_learned_it_meanwhile_is_tainted(
+    tmp_path: Path,
+):
+    settings = labelled_home(tmp_path, "intent.fit.epochs=1", "intent.fit.batch_size=8", "night.min_new_labels=1000")
+
+    def planned(*, only_if_due: bool) -> retrain_plan.RetrainPlan:
+        return retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=only_if_due)
+
+    def trained(plan: retrain_plan.RetrainPlan) -> ModelVersion:
+        version = retrain_step.retrain(corpus, settings, plan, "").version
+        with database.writing(corpus.records) as conn:
+            judgements.put(conn, "intent", version, judgements.Judgement("rows", "1", "refuse"))
+            return store.version(conn, "intent", version)
+
+    with opened(settings) as corpus:
+        assert not trained(planned(only_if_due=False)).tainted
+        assert "a retraining is due at 1000" in planned(only_if_due=True).skipped
+        accounts = [f"account-{n}" for n in range(24)]
+        speakers = {row.utterance_id for row in planned(only_if_due=False).snapshot.of("train")}
+        of_train = next(account for account in accounts if speakers & set(_utterances_of(corpus, account)))
+        consent.set_consent(corpus.vault, of_train, ["score", "annotate"], corpus.clock(), "desk")
+        assert consent_use.mark_learners(corpus) == ["intent/2"]
+        plan = planned(only_if_due=True)
+        assert plan.skipped == ""
+        assert (
+            not speakers & set(_utterances_of(corpus, of_train)) & {r.utterance_id for r in plan.snapshot.of("train")}
+        )
+        another = next(
+            account
+            for account in accounts
+            if {row.utterance_id for row in plan.snapshot.of("train")} & set(_utterances_of(corpus, account))
+        )
+        consent.set_consent(corpus.vault, another, ["score"], corpus.clock(), "desk")  # while it learns
+        assert trained(plan).tainted
+        assert not trained(planned(only_if_due=True)).tainted
+        assert "a retraining is due at 1000" in planned(only_if_due=True).skipped
+
+
+def _utterances_of(corpus: Corpus, account: str) -> list[str]:
+    speaker = vault.speaker_of(corpus.vault, account)
+    assert speaker is not None
+    with database.reading(corpus.vault.engine) as conn:
+        return vault.utterances_of(conn, speaker)

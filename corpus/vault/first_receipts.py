@@ -1,0 +1,43 @@
+"""First receipts of events that are not stored yet, such as one whose clip is missing or whose clock is ahead.
+
+When such an event is accepted later, it was still first received at that time: a withdrawal since then closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from corpus.storage.database import fetch_among, insert_new, reading, writing
+from corpus.vault.event_ids import Event
+from corpus.vault.identity import Vault, account_key, keyed
+from corpus.vault.vault_schema import first_receipts
+
+_PREFIX: Final = "first_receipt"
+
+
+def keep(vault: Vault, events: Iterable[Event], at: datetime) -> None:
+    """Keep when events were first received; those that are known keep their time."""
+    rows = [{"event": each, "received_at": at} for each in _hashed(vault, set(events)).values()]
+    if rows:
+        with writing(vault.engine) as conn:
+            insert_new(conn, first_receipts, rows)
+
+
+def known(vault: Vault, events: Sequence[Event]) -> dict[Event, datetime]:
+    """Return when events were first received, of those that were kept."""
+    hashed = _hashed(vault, set(events))
+    statement = sa.select(first_receipts.c.event, first_receipts.c.received_at)
+    with reading(vault.engine) as conn:
+        found = {row[0]: row[1] for row in fetch_among(conn, statement, first_receipts.c.event, list(hashed.values()))}
+    return {event: found[each] for event, each in hashed.items() if each in found}
+
+
+def _hashed(vault: Vault, events: Iterable[Event]) -> dict[Event, str]:
+    return {
+        (account, name): keyed(vault, "event", f"{_PREFIX}/{account_key(vault, account)}/{name}")
+        for account, name in events
+    }

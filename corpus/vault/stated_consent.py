@@ -1,0 +1,164 @@
+"""Consent that an account states apart from its rows: what it allows from now on, and what it may be used for now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from corpus.errors import RecordError
+from corpus.records.base import utc
+from corpus.storage import audit_chain
+from corpus.storage.database import fetch_among, insert_new, reading, writing
+from corpus.vault.consent import (
+    CONSENTS,
+    ENDED,
+    AccountRow,
+    allowed_bits,
+    mask_of,
+    new_account,
+    update_accounts,
+    uses_of,
+)
+from corpus.vault.identity import Vault, account_key
+from corpus.vault.vault_schema import accounts, keys
+from corpus.vault.vault_schema import audit as audit_table
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Whether an account may be used for something now.
+
+    Attributes:
+        allowed: for its newest utterances, or for what arrives next.
+        since: since when; None where it never stated anything.
+        utterances: of how many utterances.
+    """
+
+    allowed: bool
+    since: datetime | None
+    utterances: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConsent:
+    """What an account may be used for now.
+
+    Attributes:
+        speaker_id: its pseudonym.
+        uses: by use.
+        utterances: how many of its utterances may be used for which uses together, such as `score, annotate`.
+        notice: version of the notice that the customer saw, where it was stated apart from rows.
+    """
+
+    speaker_id: str
+    uses: Mapping[str, Use]
+    utterances: Mapping[str, int]
+    notice: str | None
+
+
+def account_consent(vault: Vault, account: str) -> AccountConsent:
+    """Return what an account may be used for now.
+
+    Raises:
+        RecordError: the vault does not know the account.
+    """
+    with reading(vault.engine) as conn:
+        row = _account(conn, vault, account)
+        if row is None or (row.account is None and not _stated(row)):
+            raise RecordError("there is no such account in the vault; check its spelling")
+        statement = (
+            sa.select(allowed_bits(), keys.c.received_at)
+            .join(accounts, accounts.c.speaker_id == keys.c.speaker_id)
+            .where(keys.c.wrapped.is_not(None), keys.c.speaker_id == row.speaker_id)
+        )
+        found = [(uses_of(mask), received) for mask, received in conn.execute(statement)]
+    uses = {}
+    for bit, use in enumerate(CONSENTS):
+        since = [received for allowed, received in found if use in allowed]
+        ended_at = getattr(row, ENDED[bit])
+        agreed = row.agreed is not None and row.agreed >> bit & 1
+        if since:
+            uses[use] = Use(True, min((each for each in since if each is not None), default=None), len(since))
+        elif agreed and row.agreed_at is not None and (ended_at is None or row.agreed_at > ended_at):
+            uses[use] = Use(True, row.agreed_at, 0)
+        else:
+            uses[use] = Use(False, ended_at, 0)
+    counts = Counter(", ".join(use for use in CONSENTS if use in allowed) or "nothing" for allowed, _ in found)
+    return AccountConsent(row.speaker_id, uses, dict(sorted(counts.items())), row.notice)
+
+
+def agree(
+    vault: Vault,
+    account: str,
+    consent: Collection[str],
+    at: datetime,
+    actor: str,
+    *,
+    given_at: datetime | None = None,
+    notice: str | None = None,
+) -> frozenset[str]:
+    """Keep that an account gives consents from now on, with the notice that its customer saw; return those that count.
+
+    No utterance that is there is used for more: each keeps what it was ingested with, and what is left of that. A
+    consent from before the last withdrawal, or of the same time, does not count.
+
+    Args:
+        vault: the vault.
+        account: it need not have an utterance.
+        consent: what it gives.
+        at: receipt of the statement.
+        actor: who states it, for the audit chain.
+        given_at: when the customer gave it; None for now.
+        notice: version of the notice that the customer saw.
+    """
+    mask_of(consent)
+    given = utc(at) if given_at is None else min(utc(at), utc(given_at))
+    with writing(vault.engine) as conn:
+        audit_chain.lock(conn, audit_table)
+        stored = _account(conn, vault, account)
+        row = stored or new_account(vault, account_key(vault, account))
+        ended = {use: getattr(row, name) for use, name in zip(CONSENTS, ENDED, strict=True)}
+        counts = frozenset(use for use in consent if ended[use] is None or given > ended[use])
+        if not counts:
+            return counts
+        seen = row.notice if notice is None or "annotate" not in counts else notice
+        agreed = replace(row, agreed=(row.agreed or 0) | mask_of(counts), agreed_at=utc(at), notice=seen)
+        if stored is None:
+            insert_new(conn, accounts, [asdict(agreed)])
+        else:
+            update_accounts(conn, [agreed])
+        detail = {"speaker_id": row.speaker_id, "agreed": sorted(counts)} | ({"notice": notice} if notice else {})
+        audit_chain.append(conn, audit_table, "consent", actor, detail)
+    return counts
+
+
+def notices(vault: Vault, of: Sequence[str]) -> dict[str, str]:
+    """Return the notice that each account's customer saw when it last agreed to annotation, where it did."""
+    account_of = {account_key(vault, account): account for account in of}
+    statement = sa.select(accounts.c.account_key, accounts.c.notice).where(
+        accounts.c.notice.is_not(None), accounts.c.agreed.bitwise_and(mask_of(["annotate"])) != 0
+    )
+    with reading(vault.engine) as conn:
+        found = fetch_among(conn, statement, accounts.c.account_key, list(account_of))
+        return {account_of[row.account_key]: row.notice for row in found}
+
+
+def is_known(vault: Vault, account: str) -> bool:
+    """Return whether the vault knows an account, by its rows or by what it stated."""
+    with reading(vault.engine) as conn:
+        row = _account(conn, vault, account)
+    return row is not None and (row.account is not None or _stated(row))
+
+
+def _account(conn: sa.Connection, vault: Vault, account: str) -> AccountRow | None:
+    statement = sa.select(accounts).where(accounts.c.account_key == account_key(vault, account))
+    found = conn.execute(statement).one_or_none()
+    return None if found is None else AccountRow(*found)
+
+
+def _stated(row: AccountRow) -> bool:
+    return row.agreed_at is not None or any(getattr(row, name) is not None for name in ENDED)
