@@ -19,7 +19,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation
-from corpus.tables import datasets, left_out, models, pseudo_labels, reports, trials
+from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, trials
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -120,7 +120,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
         op.conn.execute(closing, each)
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
-    tainted = models.taint(op.conn, ids)
+    tainted = models.taint(op.conn, ids, corpus.clock())
     pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
     left_out.erase(op.conn, ids)
     trials.erase(op.conn, ids)
@@ -194,16 +194,8 @@ def compact(corpus: Corpus, *, actor: str = "earmark") -> CompactionResult:
 
     Each pack is an operation of its own, so that memory is bounded and a kill loses the work on one pack at most.
     """
-    rows = schema.utterances
-    used = sa.func.coalesce(sa.func.sum(rows.c.pack_length), 0)
-    statement = (
-        sa.select(schema.packs.c.pack)
-        .outerjoin(rows, rows.c.pack == schema.packs.c.pack)
-        .group_by(schema.packs.c.pack, schema.packs.c.size)
-        .having(used < schema.packs.c.size)
-    )
     with corpus.read() as conn:
-        names = sorted(conn.execute(statement).scalars())
+        names = erased.packs_with_gaps(conn)
     moved = 0
     for name in names:
         with corpus.operation(operation_ids.compact(name), "compact", actor) as op:

@@ -53,7 +53,7 @@ def of_version(conn: sa.Connection, kind: Kind, version: str) -> PseudoLabels | 
     return None if row is None else PseudoLabels(row[0], row.weight, (row.asr_version, row.intent_version))
 
 
-def learners(conn: sa.Connection, utterance_ids: Collection[str]) -> set[tuple[str, str]]:
+def learners(conn: sa.Connection, utterance_ids: Collection[str]) -> set[tuple[Kind, str]]:
     """Return (kind, version) of the versions that learned one of the utterances as a pseudo-label."""
     statement = sa.select(pseudo_labels.c.kind, pseudo_labels.c.version).distinct()
     rows = fetch_among(conn, statement, pseudo_labels.c.utterance_id, sorted(utterance_ids))

@@ -173,6 +173,11 @@ def doctor(
     from flows.reports.doctor import examine
     from flows.reports.doctor_table import show_findings
 
+    if repair and not dry_run:
+        from flows.steps.erase import finish
+
+        with open_home(config, overrides, lock="doctor --repair") as (corpus, _):
+            finish(corpus, settings)
     report = examine(settings, repair=repair, dry_run=dry_run, unbounded=yes, deep=deep)
     show_result(report, as_json, show_findings)
     if report.problems:

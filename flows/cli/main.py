@@ -15,6 +15,7 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 from flows.cli import (
     base_commands,
     dataset_commands,
+    erase_command,
     home_commands,
     inventory_commands,
     lm_command,
@@ -32,6 +33,7 @@ __all__ = [
     "app",
     "base_commands",
     "dataset_commands",
+    "erase_command",
     "home_commands",
     "init_command",
     "inventory_commands",

@@ -32,8 +32,9 @@ class ChampionMoved(Result):
         kind: kind of the model.
         champion: version that is now the champion.
         was: version that was the champion before.
-        how: `forced` by a person, or `gate`; None after a rollback.
-        why: reason given by the person; None after a rollback.
+        how: `forced` by a person, `gate`, or `erased` where the champion before learned from an erased utterance; None
+            after a rollback.
+        why: reason given by the person, or the rule; None after a rollback.
     """
 
     kind: Kind
@@ -44,14 +45,16 @@ class ChampionMoved(Result):
 
 
 def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the aliases and the descriptions of versions in MLflow to what the records say."""
-    from training.tracking.aliases import set_aliases, set_descriptions
+    """Set the aliases, the descriptions and the tags of tainted versions in MLflow to what the records say."""
+    from training.tracking.aliases import set_aliases, set_descriptions, set_tainted
 
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
             aliases, texts = standing(conn, kind), descriptions(conn, kind)
+            tainted = {version.version for version in store.versions(conn, kind) if version.tainted}
         set_aliases(tracking, kind, aliases)
         set_descriptions(tracking, kind, texts)
+        set_tainted(tracking, kind, tainted)
 
 
 def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind) -> ChampionMoved:

@@ -81,7 +81,8 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         kind: `asr` or `intent`.
         cycle: name of the nightly run, or `by-hand`.
         only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
-            audit rows: those decide about promotion alone.
+            audit rows: those decide about promotion alone. Where the newest version learned from an utterance that was
+            erased since, none waits for labels either.
     """
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     given = settings.asr if kind == "asr" else settings.intent
@@ -106,7 +107,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     if may_win and not judged:
         return replace(draft, version=newest.version)
     why = _refused_before(corpus, draft)
-    if only_if_due:
+    if only_if_due and not newest.tainted:  # without what was erased, however few labels are new
         why = _not_due(settings.night, draft) or why
     elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
