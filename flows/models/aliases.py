@@ -45,14 +45,24 @@ class ChampionMoved(Result):
 
 
 def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the aliases, the descriptions and the tags of tainted versions in MLflow to what the records say."""
-    from training.tracking.aliases import set_aliases, set_descriptions, set_tainted
+    """Set the aliases in MLflow, and what it says of versions, to what the records say."""
+    from training.tracking.aliases import set_aliases
 
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
-            aliases, texts = standing(conn, kind), descriptions(conn, kind)
-            tainted = {version.version for version in store.versions(conn, kind) if version.tainted}
+            aliases = standing(conn, kind)
         set_aliases(tracking, kind, aliases)
+    mirror_versions(corpus, tracking)
+
+
+def mirror_versions(corpus: Corpus, tracking: Tracking) -> None:
+    """Set the descriptions of versions in MLflow, and the tags of tainted ones, to what the records say."""
+    from training.tracking.aliases import set_descriptions, set_tainted
+
+    for kind in ("asr", "intent"):
+        with corpus.read() as conn:
+            texts = descriptions(conn, kind)
+            tainted = {version.version for version in store.versions(conn, kind) if version.tainted}
         set_descriptions(tracking, kind, texts)
         set_tainted(tracking, kind, tainted)
 

@@ -16,7 +16,7 @@ from corpus.handle import Corpus
 from corpus.tables import erased, erasure, orphans, utterances
 from corpus.tables.erased import Footprint, Hop
 from corpus.vault import find, vault
-from flows.models.aliases import mirror_registry
+from flows.models.aliases import mirror_versions
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
@@ -315,7 +315,7 @@ def _reach_server(corpus: Corpus, settings: SettingsOfErase, actor: str, report:
 def _reach_registry(corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
     from training.tracking.store import open_tracking
 
-    mirror_registry(corpus, open_tracking(settings.tracking, settings.home))
+    mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
     return report
 
 

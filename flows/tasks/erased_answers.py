@@ -48,6 +48,9 @@ def drop_erased(corpus: Corpus, folder: Path) -> int:
     for path in _files(folder):
         refused = answer_inbox.REFUSED.fullmatch(path.name) is not None
         dropped += _drop(corpus, path, unnamed=refused)
+    for path in answer_inbox.waiting_files(folder):
+        if answer_inbox.TAKEN.fullmatch(path.name):  # by a run that was killed; the next merge takes it again
+            answer_inbox.give_back(path)
     return dropped
 
 
@@ -77,8 +80,6 @@ def _drop(corpus: Corpus, path: Path, *, unnamed: bool) -> int:
         place.unlink()
     else:
         write_file(place, [kept], temporary=place.with_name(f".{place.name.lstrip('.')}.refused.jsonl.tmp"))
-        if place != path:
-            answer_inbox.give_back(place)
     return len(lines)
 
 
