@@ -151,8 +151,9 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="Delete orphans and unfinished files of killed runs, finish erasures that were killed, replace a base "
-            "that can't be used as champion, and make MLflow's aliases agree with the records.",
+            help="Delete orphans and unfinished files of killed runs, finish erasures that were killed or did not "
+            "reach a server, replace a base that can't be used as champion, and make MLflow's aliases agree with the "
+            "records.",
         ),
     ] = False,
     dry_run: Annotated[
