@@ -101,7 +101,14 @@ def finish_erasures(corpus: Corpus, settings: Settings) -> FinishReport | Skippe
 
 def replace_tainted(corpus: Corpus, settings: Settings) -> TaintedReport | Skipped:
     """Replace champions that learned from an utterance that was erased since."""
-    return run_step("replace tainted", replace_tainted_step.replace_tainted, corpus, settings)
+    return run_step(
+        "replace tainted",
+        replace_tainted_step.replace_tainted,
+        corpus,
+        settings.home,
+        settings.erasure,
+        settings.tracking,
+    )
 
 
 def close_tasks(corpus: Corpus, settings: Settings) -> SweepReport:

@@ -31,9 +31,10 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.session import opened
-from flows.runtime.settings import Settings
+from flows.runtime.settings import ErasureSettings, ModelSettings, Settings
 from flows.tasks import task_folder, task_status
 from training.evaluation.gate import PromotionSettings
+from training.tracking.store import TrackingSettings
 from training.tracking.version_files import each_file_once
 
 
@@ -148,7 +149,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "content": lambda: check_files(corpus),
         "keys": lambda: check_keys(corpus),
         "counts": lambda: _counts(corpus),
-        "models": lambda: _models(corpus, settings),
+        "models": lambda: _models(corpus, settings.home, settings.models, settings.tracking, settings.erasure),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
@@ -276,7 +277,13 @@ def _counts(corpus: Corpus) -> Found:
     return recorded, problems
 
 
-def _models(corpus: Corpus, settings: Settings) -> Found:
+def _models(
+    corpus: Corpus,
+    home: Path,
+    models: ModelSettings,
+    tracking_settings: TrackingSettings,
+    erasure_settings: ErasureSettings,
+) -> Found:
     """Check that MLflow has the same versions and aliases, and that champions and bases load and are not tainted.
 
     Also that the settings name the base of the home, or none, and that no killed command left a base unfinished.
@@ -284,7 +291,6 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
     from training.tracking.aliases import registry_problems
     from training.tracking.store import open_tracking
 
-    home, models, tracking_settings = settings.home, settings.models, settings.tracking
     counts: Counts = {}
     problems: list[str] = []
     if corpus.read_only and tracking_settings.uri is None:  # MLflow opens no database that it can't write to
@@ -300,7 +306,7 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
             if tracking is not None:
                 problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
-        problems += tainted_champions(conn, settings.erasure, corpus.clock())
+        problems += tainted_champions(conn, erasure_settings, corpus.clock())
     problems += [each.problem for each in blocked_models(corpus, home, models)]
     problems += other_bases(corpus, home, models)
     if left := len(left_drafts(home)):

@@ -6,7 +6,7 @@ reached. So whatever is killed, or does not answer, is finished by the next eras
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, Protocol, TypeAlias
@@ -290,7 +290,7 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
     not_done: dict[Hop, str] = {}
     for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
         try:
-            report = _REACH[hop](corpus, settings, actor, report)
+            report = _reach(hop, corpus, settings, actor, report)
         except EarmarkError as error:
             not_done[hop] = str(error)
             continue
@@ -298,32 +298,17 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
     return replace(report, not_done=not_done)
 
 
-def _reach_packs(corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
-    return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
-
-
-def _reach_tasks(corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
-    lines = erased_answers.drop_erased(corpus, settings.answers)
-    swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-    return replace(report, task_files=swept.files, answer_lines=lines)
-
-
-def _reach_server(corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
-    return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
-
-
-def _reach_registry(corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
+def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
+    """Erase in one place; return the report with what was done there."""
+    if hop == "packs":
+        return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+    if hop == "tasks":
+        lines = erased_answers.drop_erased(corpus, settings.answers)
+        swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+        return replace(report, task_files=swept.files, answer_lines=lines)
+    if hop == "annotation server":
+        return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
     from training.tracking.store import open_tracking
 
     mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
     return report
-
-
-_Reach: TypeAlias = Callable[[Corpus, SettingsOfErase, str, FinishReport], FinishReport]
-
-_REACH: Final[dict[Hop, _Reach]] = {
-    "packs": _reach_packs,
-    "tasks": _reach_tasks,
-    "annotation server": _reach_server,
-    "model registry": _reach_registry,
-}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind
@@ -13,11 +14,10 @@ from corpus.tables import models as store
 from flows.models.aliases import ChampionMoved, mirror_registry
 from flows.models.tainted import RULE, TaintedChampion, find_tainted, successor
 from flows.runtime.results import Result, Skipped
-from flows.runtime.settings_parts import HasErasure, HasHome, HasTracking
+from flows.runtime.settings import ErasureSettings
 
-
-class SettingsOfReplaceTainted(HasHome, HasErasure, HasTracking, Protocol):
-    """The settings that replacing a tainted champion reads."""
+if TYPE_CHECKING:
+    from training.tracking.store import TrackingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,29 @@ class TaintedReport(Result):
     waits: dict[Kind, str]
 
 
-def replace_tainted(corpus: Corpus, settings: SettingsOfReplaceTainted) -> TaintedReport | Skipped:
+def replace_tainted(
+    corpus: Corpus, home: Path, erasure: ErasureSettings, tracking: TrackingSettings
+) -> TaintedReport | Skipped:
     """Give the alias of each tainted champion whose time is over to the version that follows by `tainted.RULE`.
 
     It is done before a retraining is judged, which therefore has to be better than what may serve, and before anything
     is scored.
+
+    Args:
+        corpus: the handle.
+        home: EARMARK_HOME.
+        erasure: how long a tainted champion may stay.
+        tracking: where MLflow's registry is, which gets the same aliases.
     """
     with corpus.read() as conn:
-        found = find_tainted(conn, settings.erasure, corpus.clock())
+        found = find_tainted(conn, erasure, corpus.clock())
     if not found:
         return Skipped("no champion learned from an erased utterance")
     replaced: dict[Kind, str] = {}
     waits: dict[Kind, str] = {}
     for each in found:
         name = f"{each.kind}/{each.version} learned from an utterance that was erased since"
-        following = None if each.until is not None else successor(corpus, settings.home, each.kind)
+        following = None if each.until is not None else successor(corpus, home, each.kind)
         if each.until is not None:
             waits[each.kind] = f"{name} and stays champion until {each.until:%Y-%m-%d %H:%M} UTC at most: {RULE}"
         elif following is None:
@@ -57,7 +65,7 @@ def replace_tainted(corpus: Corpus, settings: SettingsOfReplaceTainted) -> Taint
     if replaced:
         from training.tracking.store import open_tracking
 
-        mirror_registry(corpus, open_tracking(settings.tracking, settings.home))
+        mirror_registry(corpus, open_tracking(tracking, home))
     return TaintedReport(replaced, waits)
 
 

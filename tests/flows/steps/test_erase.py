@@ -305,6 +305,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     return made
 
 
+@pytest.mark.timeout(1800)  # each moment is an erasure of its own, twice
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_between_any_two_writes_the_same_command_or_a_repair_finishes_it(
     prepared: Planted, tmp_path: Path, step: int

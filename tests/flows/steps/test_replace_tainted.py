@@ -41,6 +41,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return labelled_home(tmp_path_factory.mktemp("tainted"), *FAST)
 
 
+def give_way(corpus: Corpus, settings: Settings) -> TaintedReport | Skipped:
+    return replace_tainted(corpus, settings.home, settings.erasure, settings.tracking)
+
+
 def learn(corpus: Corpus, settings: Settings, *, only_if_due: bool = False) -> str:
     plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=only_if_due)
     assert not plan.skipped
@@ -69,7 +73,7 @@ def judged(corpus: Corpus, version: str, decision: str) -> None:
 
 def test_it_gives_way_to_the_newest_clean_version_and_one_without_it_is_due(settings: Settings):
     with opened(settings) as corpus:
-        assert isinstance(replace_tainted(corpus, settings), Skipped)
+        assert isinstance(give_way(corpus, settings), Skipped)
         version = learn(corpus, settings)
         crown(corpus, version)
         judged(corpus, version, "promote")
@@ -80,7 +84,7 @@ def test_it_gives_way_to_the_newest_clean_version_and_one_without_it_is_due(sett
             (problem,) = tainted_champions(conn, settings.erasure, corpus.clock())
         assert problem.startswith(f"intent/{version} is champion and learned from")
         assert problem.endswith(f"or wait for the next earmark nightly: {RULE}")
-        report = replace_tainted(corpus, settings)
+        report = give_way(corpus, settings)
         assert isinstance(report, TaintedReport)
         sentence = f"intent/{version} learned from an utterance that was erased since and gave way to intent/1, a base,"
         assert report.replaced == {"intent": f"{sentence} by the rule: {RULE}"}
@@ -88,7 +92,7 @@ def test_it_gives_way_to_the_newest_clean_version_and_one_without_it_is_due(sett
         assert status_of(settings).gave_way == report.replaced
         assert status_of(settings).models["intent"].tainted == (version,)
         assert not any("tainted" in each or "erased since" in each for each in examine(settings, repair=False).problems)
-        assert isinstance(replace_tainted(corpus, settings), Skipped)
+        assert isinstance(give_way(corpus, settings), Skipped)
         clean = learn(corpus, settings, only_if_due=True)  # 1 label is fewer, of 1000
         assert gone not in rows_of(corpus, clean)
         snapshot = retrain_plan.plan(corpus, settings, "intent", "n", only_if_due=True).snapshot
@@ -116,7 +120,7 @@ def test_within_its_grace_it_stays_and_says_until_when(settings: Settings):
         version = learn_again(corpus, settings)
         crown(corpus, version)
         erasure.erase_utterances(corpus, rows_of(corpus, version)[:1])
-        report = replace_tainted(corpus, patient)
+        report = give_way(corpus, patient)
         assert isinstance(report, TaintedReport)
         assert "stays champion until" in report.waits["intent"]
         assert (report.replaced, champion(corpus)) == ({}, version)
@@ -125,7 +129,7 @@ def test_within_its_grace_it_stays_and_says_until_when(settings: Settings):
         assert " UTC on: the newest version" in problem
         assert not retrain_plan.plan(corpus, settings, "intent", "n", only_if_due=True).skipped
         later = replace(corpus, clock=lambda: corpus.clock() + timedelta(days=3))
-        report = replace_tainted(later, patient)
+        report = give_way(later, patient)
         assert isinstance(report, TaintedReport)
         assert list(report.replaced) == ["intent"]
         assert champion(corpus) != version
@@ -164,7 +168,7 @@ def test_versions_that_the_gate_refused_are_passed_over_and_so_are_those_that_do
             table = schema.model_versions
             one = (table.c.kind == "intent", table.c.version == newest)
             conn.execute(sa.update(table).where(*one).values(tainted=True))
-        report = replace_tainted(corpus, settings)  # without the time of its taint, as in homes of older versions
+        report = give_way(corpus, settings)  # without the time of its taint, as in homes of older versions
         assert isinstance(report, TaintedReport)
         assert f"gave way to intent/{kept} by the rule" in report.replaced["intent"]
         assert champion(corpus) == kept
