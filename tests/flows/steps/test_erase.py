@@ -142,7 +142,7 @@ def test_the_command_erases_an_account_from_every_file_and_names_it_nowhere(tmp_
     assert dry.returncode == 0, dry.stderr
     listed = json.loads(dry.stdout)
     counts = ("utterances", "labels", "answers", "open_tasks", "clips_out", "parts", "packs")
-    assert [listed[name] for name in counts] == [1, 1, 1, 0, 1, 1, 1]
+    assert [listed[name] for name in counts] == [1, 1, 1, 0, 0, 1, 1]
     assert "finished" not in listed
     with_name = earmark("erase", "account", ACCOUNT, "--why", f"for {ACCOUNT.upper()}", *options)
     assert (with_name.returncode, ACCOUNT in with_name.stderr.lower()) == (2, False)
