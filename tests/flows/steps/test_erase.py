@@ -268,14 +268,16 @@ class Killed(BaseException):
 _LEFT = [0]
 
 
-def _moment(*_: object) -> None:
+def _moment(conn: sa.Connection | None = None) -> None:
+    if conn is not None and Path(conn.engine.url.database or "").name not in ("records.db", "vault.db"):
+        return  # of MLflow's store, which commits what it only reads
     _LEFT[0] -= 1
     if _LEFT[0] == 0:
         raise Killed
 
 
-def _renamed(name: str, _: object) -> None:
-    if name == "os.rename":
+def _renamed(name: str, given: tuple[Any, ...]) -> None:
+    if name == "os.rename" and "mlflow" not in str(given[0]):
         _moment()
 
 
@@ -306,7 +308,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 
 @pytest.mark.timeout(1800)  # each moment is an erasure of its own, twice
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [pytest.param(7, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_between_any_two_writes_the_same_command_or_a_repair_finishes_it(
     prepared: Planted, tmp_path: Path, step: int
 ):
