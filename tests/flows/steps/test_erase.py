@@ -288,12 +288,12 @@ def killed_at(number: int) -> Iterator[Callable[[], int]]:
         sys.addaudithook(_renamed)  # no hook can be removed
         sys._erase_hook = True  # type: ignore[attr-defined]
     sa.event.listen(sa.Engine, "commit", _moment)
-    _LEFT[0] = number
+    _LEFT[0], passed = number, [0]
     try:
         with suppress(Killed):
-            yield lambda: number - _LEFT[0]
+            yield lambda: passed[0]
     finally:
-        _LEFT[0] = 0
+        _LEFT[0], passed[0] = 0, number - _LEFT[0]
         sa.event.remove(sa.Engine, "commit", _moment)
 
 
