@@ -37,10 +37,12 @@ from flows.steps import import_corpus as import_corpus_step
 from flows.steps import ingest as ingest_step
 from flows.steps import inventory
 from flows.steps import sweep as sweep_step
+from flows.steps.erase import FinishReport
 from flows.steps.export import ExportReport
 from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
+from flows.steps.replace_tainted import TaintedReport
 from flows.steps.retrain import RetrainReport
 from flows.steps.sample import SampleReport
 from flows.steps.score import ScoreReport
@@ -147,6 +149,7 @@ def retrain(kind: str, config: str | None = None, switch_base: bool = False) -> 
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with _opened(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
+        stages.replace_tainted(corpus, settings)
         return stages.retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
 
@@ -171,6 +174,7 @@ class MorningReport(Result):
     """What the first half of a nightly run did, step by step."""
 
     merge: MergeTotal | MergeSkipped
+    replace_tainted: TaintedReport | Skipped = field(metadata={"key": "replace tainted"})
     retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
     retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
 
@@ -184,8 +188,10 @@ class NightlyReport(Result):
     """
 
     night: str
+    erase: FinishReport | Skipped
     sweep: SweepReport
     merge: MergeTotal | MergeSkipped
+    replace_tainted: TaintedReport | Skipped = field(metadata={"key": "replace tainted"})
     retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
     retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
     ingest: IngestReport
@@ -227,17 +233,20 @@ def morning(night: str, config: str | None = None) -> MorningReport:
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
         with stages.mlflow_cycle(corpus, settings.home, settings.tracking, night):
             merged = stages.merge(corpus, settings, None)
+            replaced = stages.replace_tainted(corpus, settings)
             asr = stages.retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
             intent = stages.retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
-        return MorningReport(merged, asr, intent)
+        return MorningReport(merged, replaced, asr, intent)
 
 
 def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     """Run the steps of a night, each on what the steps before it left."""
+    erased = stages.finish_erasures(corpus, settings)
     # what tonight's manifests withdraw is not learned from tonight; they are ingested after the retraining
     narrowed = run_step("consent", ingest_step.apply_consent, corpus, settings.inbox)
     swept = stages.close_tasks(corpus, settings)
     merged = stages.merge(corpus, settings, None)
+    replaced = stages.replace_tainted(corpus, settings)
     asr = stages.retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
     intent = stages.retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
     manifests = ingest_step.waiting_manifests(settings.inbox)
@@ -252,4 +261,5 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
         scored = replace(scored, champions=champions_on_labels(corpus, settings.home, settings.promotion))
     sampled = stages.sample(corpus, settings, when)
     exported = stages.export(corpus, settings, when.name)
-    return NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
+    steps = (swept, merged, replaced, asr, intent, ingested, scored, rescored, sampled, exported)
+    return NightlyReport(when.name, erased, *steps)

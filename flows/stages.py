@@ -27,6 +27,7 @@ from flows.runtime.settings import Settings
 from flows.steps import (
     annotation_backends,
     draw_temperature,
+    erase,
     inventory,
     merge_total,
     promote,
@@ -36,17 +37,20 @@ from flows.steps import (
 )
 from flows.steps import export as export_step
 from flows.steps import merge as merge_step
+from flows.steps import replace_tainted as replace_tainted_step
 from flows.steps import retrain as retrain_step
 from flows.steps import sample as sample_step
 from flows.steps import score as score_step
 from flows.steps import score_part as score_part_step
 from flows.steps.annotation_backends import NotDone
+from flows.steps.erase import FinishReport
 from flows.steps.export import ExportReport
 from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
 from flows.steps.label_studio_sync import SettleReport
 from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
+from flows.steps.replace_tainted import TaintedReport
 from flows.steps.retrain import RetrainReport
 from flows.steps.review_annotators import ReviewReport
 from flows.steps.sample import SampleReport
@@ -91,6 +95,23 @@ def _run_on_backend(
         return run_step(name, step, corpus, settings)
     except EarmarkError as error:
         return NotDone(str(error))
+
+
+def finish_erasures(corpus: Corpus, settings: Settings) -> FinishReport | Skipped:
+    """Finish what erasures that were killed, or did not reach a server, left to do."""
+    return run_step("finish erasures", erase.finish, corpus, settings)
+
+
+def replace_tainted(corpus: Corpus, settings: Settings) -> TaintedReport | Skipped:
+    """Replace champions that learned from an utterance that was erased or withdrawn since."""
+    return run_step(
+        "replace tainted",
+        replace_tainted_step.replace_tainted,
+        corpus,
+        settings.home,
+        settings.erasure,
+        settings.tracking,
+    )
 
 
 def close_tasks(corpus: Corpus, settings: Settings) -> SweepReport:

@@ -31,6 +31,7 @@ PARTS_OF_STEPS = {
     "merge_total": "merge",
     "night_preview": "retrain",
     "refused_training": "retrain",
+    "replace_tainted": "retrain",
     "relabel": "inventory",
     "retrain_plan": "retrain",
     "retrain_preview": "retrain",
@@ -49,7 +50,7 @@ COMMAND_OF = {"promote_manually": "promote", "register_external": "register", "i
 
 STEPS = ("ingest", "score", "sample", "export", "merge", "retrain", "judge", "promote", "register")
 VOCABULARY = (*STEPS, "erase", "retain", "estimate", "report")
-NO_COMMAND_YET = dict.fromkeys(("erase", "retain"), "has functions, and no command yet")
+NO_COMMAND_YET = {"retain": "has functions, and no command yet"}
 NO_HOP = dict.fromkeys(("erase", "retain", "estimate", "report"), "is no hop of an utterance")
 WITHOUT = {
     "command": NO_COMMAND_YET | {"judge": "every retraining judges; `earmark compare` shows the result"},
@@ -81,8 +82,6 @@ CROSS_CUTTING = {
 
 UNUSED = {
     "corpus.vault.consent.set_consent": "for whoever withdraws without the command, such as an operator's own program",
-    "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
-    "corpus.tables.erasure.compact": "erasure has no command yet",
     "corpus.tables.retention.expired": "erasure by age has no command yet",
     "sampling.selection.choose": "the documented call for whoever samples without the flows",
     "sampling.strategies.scikit_activeml.from_scikit_activeml": "for whoever brings a strategy of scikit-activeml",

@@ -5,7 +5,7 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO "alembic_version" VALUES('0016');
+INSERT INTO "alembic_version" VALUES('0017');
 
 CREATE TABLE aliases (
 	kind TEXT NOT NULL, 
@@ -97,6 +97,12 @@ CREATE TABLE draw_temperatures (
 	value DOUBLE, 
 	expected DOUBLE, 
 	CONSTRAINT pk_draw_temperatures PRIMARY KEY (version)
+);
+
+CREATE TABLE erasure_hops (
+	hop TEXT NOT NULL, 
+	since DATETIME NOT NULL, 
+	PRIMARY KEY (hop)
 );
 
 CREATE TABLE evaluation_costs (
@@ -203,7 +209,7 @@ CREATE TABLE model_versions (
 	base TEXT NOT NULL, 
 	parent TEXT NOT NULL, 
 	model_uri TEXT NOT NULL, 
-	tainted BOOLEAN NOT NULL, cycle TEXT, trained_at DATETIME, 
+	tainted BOOLEAN NOT NULL, cycle TEXT, trained_at DATETIME, tainted_at DATETIME, 
 	CONSTRAINT pk_model_versions PRIMARY KEY (kind, version)
 );
 

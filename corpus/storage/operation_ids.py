@@ -185,6 +185,11 @@ def use_base(kind: Kind) -> str:
     return f"base/{kind}/use/{uuid.uuid4().hex}"
 
 
+def replace_tainted(kind: Kind) -> str:
+    """Return the id of putting a version in place of a tainted champion; it is new in every call."""
+    return f"promote/{kind}/tainted/{uuid.uuid4().hex}"
+
+
 def replace_blocked(kind: Kind) -> str:
     """Return the id of putting another base in place of a model that can't be used; it is new in every call."""
     return f"base/{kind}/replace/{uuid.uuid4().hex}"

@@ -58,6 +58,13 @@ doomed: Final = sa.Table(  # files that an erasure replaced; they are removed af
     sa.Column("path", sa.Text, primary_key=True),
 )
 
+erasure_hops: Final = sa.Table(  # places that an erasure has not reached yet; each is removed once it was reached
+    "erasure_hops",
+    METADATA,
+    sa.Column("hop", sa.Text, primary_key=True),
+    _moment("since"),
+)
+
 utterances: Final = sa.Table(
     "utterances",
     METADATA,
@@ -291,6 +298,7 @@ model_versions: Final = sa.Table(
     _text("parent"),
     _text("model_uri"),
     sa.Column("tainted", sa.Boolean, nullable=False),
+    sa.Column("tainted_at", UtcDateTime, nullable=True),  # null of versions that are not, and in rows of older versions
     _text("cycle", nullable=True),  # nightly run that trained it, or `by-hand`; null of bases and external models
     sa.Column("trained_at", UtcDateTime, nullable=True),
 )

@@ -120,7 +120,7 @@ def mark_learners(corpus: Corpus) -> list[str]:
     if not due:
         return []
     with corpus.operation(operation_ids.withdraw(), "withdraw") as op:
-        models.taint(op.conn, withdrawn)
+        models.taint(op.conn, withdrawn, corpus.clock())
         op.result = {"tainted": [f"{kind}/{version}" for kind, version in due]}
     return list(op.result["tainted"])
 

@@ -9,6 +9,7 @@ run again. `compact` rewrites packs, whose erased clips can't be decrypted any m
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation, Overtaken, committed
-from corpus.tables import datasets, left_out, models, pseudo_labels, reports, trials
+from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, trials
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -98,7 +99,7 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
         try:
             with corpus.operation(operation_id, "erase", actor) as op:
                 if not op.done:
-                    op.result = dict(_erase_rows(op, ids, reason, copies))
+                    op.result = dict(_erase_rows(op, ids, reason, copies, corpus.clock()))
                 result = cast(ErasureResult, dict(op.result))
             break
         except Overtaken:
@@ -110,7 +111,9 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
     return result
 
 
-def _erase_rows(op: Operation, ids: Sequence[str], reason: str, copies: Mapping[str, _Copy]) -> ErasureResult:
+def _erase_rows(
+    op: Operation, ids: Sequence[str], reason: str, copies: Mapping[str, _Copy], at: datetime
+) -> ErasureResult:
     rows = schema.utterances
     statement = sa.select(rows.c.utterance_id).where(rows.c.state != "erased")
     live = sorted(row.utterance_id for row in fetch_among(op.conn, statement, rows.c.utterance_id, ids))
@@ -127,7 +130,7 @@ def _erase_rows(op: Operation, ids: Sequence[str], reason: str, copies: Mapping[
         op.conn.execute(closing, each)
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
-    tainted = models.taint(op.conn, ids)
+    tainted = models.taint(op.conn, ids, at)
     pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
     left_out.erase(op.conn, ids)
     trials.erase(op.conn, ids)
@@ -230,16 +233,8 @@ def compact(corpus: Corpus, *, actor: str = "earmark") -> CompactionResult:
 
     Each pack is an operation of its own, so that memory is bounded and a kill loses the work on one pack at most.
     """
-    rows = schema.utterances
-    used = sa.func.coalesce(sa.func.sum(rows.c.pack_length), 0)
-    statement = (
-        sa.select(schema.packs.c.pack)
-        .outerjoin(rows, rows.c.pack == schema.packs.c.pack)
-        .group_by(schema.packs.c.pack, schema.packs.c.size)
-        .having(used < schema.packs.c.size)
-    )
     with corpus.read() as conn:
-        names = sorted(conn.execute(statement).scalars())
+        names = erased.packs_with_gaps(conn)
     moved = [clips for name in names if (clips := _compact_pack(corpus, name, actor)) is not None]
     purge(corpus)
     return {"packs": len(moved), "clips_moved": sum(moved)}

@@ -20,8 +20,9 @@ class ManualPromotion:
         kind: of the model.
         version: the new champion.
         was: the champion before.
-        how: `forced`, or `gate` where the gate had allowed it before.
-        why: the person's reason; "" where none was given.
+        how: `forced`, or `gate` where the gate had allowed it before; `erased` where no person decided, but the
+            champion before learned from an utterance that was erased or withdrawn since.
+        why: the person's reason, or the rule; "" where none was given.
         at: when it was done.
     """
 

@@ -70,6 +70,7 @@ def put_version(
     """
     row: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     row |= {"cycle": cycle, "trained_at": trained_at}
+    row |= {"tainted_at": trained_at or datetime.now(UTC)} if model.tainted else {}
     insert_new(conn, model_versions, [row])
     if replace(version(conn, model.kind, model.version), tainted=model.tainted) != model:
         raise RecordError(f"{model.kind} version {model.version} is registered already; take the next number")
@@ -115,13 +116,25 @@ def learners(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[
     return sorted(learned | pseudo_labels.learners(conn, utterance_ids))
 
 
-def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[Kind, str]]:
-    """Mark every version that learned from one of the utterances as tainted; return (kind, version) of each."""
+def taint(conn: sa.Connection, utterance_ids: Collection[str], at: datetime | None = None) -> list[tuple[Kind, str]]:
+    """Mark every version that learned from one of the utterances as tainted; return (kind, version) of each.
+
+    Args:
+        conn: transaction on the records.
+        utterance_ids: the utterances.
+        at: time of the erasure, now where None; a version that was tainted before keeps its time.
+    """
     learned = learners(conn, utterance_ids)
     for kind, version in learned:
-        one = (model_versions.c.kind == kind, model_versions.c.version == version)
-        conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
+        one = (model_versions.c.kind == kind, model_versions.c.version == version, ~model_versions.c.tainted)
+        conn.execute(sa.update(model_versions).where(*one).values(tainted=True, tainted_at=at or datetime.now(UTC)))
     return learned
+
+
+def tainted_since(conn: sa.Connection, kind: Kind, number: str) -> datetime | None:
+    """Return when a version was tainted; None where it is not, and where it was by an older version of earmark."""
+    one = (model_versions.c.kind == kind, model_versions.c.version == number)
+    return conn.execute(sa.select(model_versions.c.tainted_at).where(*one)).scalar()
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:

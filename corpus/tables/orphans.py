@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import sqlalchemy as sa
 
 from corpus.errors import Refused
-from corpus.storage import files
+from corpus.settings import places
+from corpus.storage import files, work_folder
 from corpus.storage import records_schema as schema
+from corpus.storage.database import scrub
 from corpus.tables import erasure, ingest_batches, leases, utterances
-from corpus.vault import vault
+from corpus.vault import vault, vault_schema
 
 if TYPE_CHECKING:
     from corpus.handle import Corpus
@@ -80,6 +82,18 @@ def finish_erasures(corpus: Corpus) -> list[str]:
     if ids:
         erasure.erase_utterances(corpus, ids, reason="unfinished erasure")
     return ids
+
+
+def erase_bytes(corpus: Corpus, actor: str = "earmark") -> erasure.CompactionResult:
+    """Remove what is left of erased utterances in files: in packs, unfinished trainings and the databases' logs.
+
+    An erasure does the last two itself; here they are done once more for one that was killed before them.
+    """
+    done = erasure.compact(corpus, actor=actor)
+    work_folder.clear(places(corpus.settings).home)
+    scrub(corpus.records)
+    scrub(corpus.vault.engine, (vault_schema.keys, vault_schema.accounts))
+    return done
 
 
 def sweep(

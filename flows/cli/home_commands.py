@@ -151,8 +151,9 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="Delete orphans and unfinished files of killed runs, finish erasures that were killed, replace a base "
-            "that can't be used as champion, and make MLflow's aliases agree with the records.",
+            help="Delete orphans and unfinished files of killed runs, finish erasures that were killed or did not "
+            "reach a server, replace a base that can't be used as champion, and make MLflow's aliases agree with the "
+            "records.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -173,6 +174,11 @@ def doctor(
     from flows.reports.doctor import examine
     from flows.reports.doctor_table import show_findings
 
+    if repair and not dry_run:
+        from flows.steps.erase import finish
+
+        with open_home(config, overrides, lock="doctor --repair") as (corpus, _):
+            finish(corpus, settings)
     report = examine(settings, repair=repair, dry_run=dry_run, unbounded=yes, deep=deep)
     show_result(report, as_json, show_findings)
     if report.problems:

@@ -37,6 +37,10 @@ consent_app = typer.Typer(
     help="Show, withdraw or state what an account allows: use of its speech to score, to annotate, to train.",
     no_args_is_help=True,
 )
+erase_app = typer.Typer(
+    help="Erase utterances, accounts or devices for ever: keys, rows, files, tasks; list what no erasure reaches.",
+    no_args_is_help=True,
+)
 lm_app = typer.Typer(help="Build a speech base that decodes with a lexicon and a language model.", no_args_is_help=True)
 report_app = typer.Typer(help="Report annotation by week, or one night.", invoke_without_command=True)
 app.add_typer(report_app, name="report")
@@ -47,6 +51,7 @@ app.add_typer(inventory_app, name="inventory")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(lm_app, name="lm")
 app.add_typer(consent_app, name="consent")
+app.add_typer(erase_app, name="erase")
 
 Config = Annotated[
     Path | None,

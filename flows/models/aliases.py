@@ -32,8 +32,9 @@ class ChampionMoved(Result):
         kind: kind of the model.
         champion: version that is now the champion.
         was: version that was the champion before.
-        how: `forced` by a person, or `gate`; None after a rollback.
-        why: reason given by the person; None after a rollback.
+        how: `forced` by a person, `gate`, or `erased` where the champion before learned from an erased utterance; None
+            after a rollback.
+        why: reason given by the person, or the rule; None after a rollback.
     """
 
     kind: Kind
@@ -44,21 +45,34 @@ class ChampionMoved(Result):
 
 
 def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the aliases and the descriptions of versions in MLflow to what the records say."""
-    from training.tracking.aliases import set_aliases, set_descriptions
+    """Set the aliases in MLflow, and what it says of versions, to what the records say."""
+    from training.tracking.aliases import set_aliases
 
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
-            aliases, texts = standing(conn, kind), descriptions(conn, kind)
+            aliases = standing(conn, kind)
         set_aliases(tracking, kind, aliases)
+    mirror_versions(corpus, tracking)
+
+
+def mirror_versions(corpus: Corpus, tracking: Tracking) -> None:
+    """Set the descriptions of versions in MLflow, and the tags of tainted ones, to what the records say."""
+    from training.tracking.aliases import set_descriptions, set_tainted
+
+    for kind in ("asr", "intent"):
+        with corpus.read() as conn:
+            texts = descriptions(conn, kind)
+            tainted = {version.version for version in store.versions(conn, kind) if version.tainted}
         set_descriptions(tracking, kind, texts)
+        set_tainted(tracking, kind, tainted)
 
 
 def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind) -> ChampionMoved:
     """Make the previous champion the champion again, and the present champion the previous one.
 
     Raises:
-        PromotionRefused: there is no previous champion, or it learned from an utterance that was erased since.
+        PromotionRefused: there is no previous champion, or it learned from an utterance that was erased or withdrawn
+            since.
     """
     from training.tracking.store import open_tracking
 
@@ -69,7 +83,7 @@ def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind
     with corpus.read() as conn:
         if store.version(conn, kind, previous).tainted:
             raise PromotionRefused(
-                f"{kind} {previous} learned from an utterance that was erased since; it can't be used"
+                f"{kind} {previous} learned from an utterance that was erased or withdrawn since; it can't be used"
             )
     moved = ChampionMoved(kind, previous, champion)
     with corpus.operation(operation_ids.roll_back(kind), "rollback") as op:

@@ -31,6 +31,12 @@ TOO_FEW: Final = "too few rows or speakers to judge it yet"
 BY_HAND: Final = "promoted by hand"
 """Decision of a person."""
 
+AFTER_ERASURE: Final = "champion after an erasure"
+"""Decision of a rule: the champion before learned from an utterance that was erased or withdrawn since."""
+
+WITHOUT_GATE: Final = (BY_HAND, AFTER_ERASURE)
+"""Decisions that the gate did not make."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
@@ -40,7 +46,7 @@ class GateDecision:
         night: night of the newest row that it judged on, or that the version learned from; "" where no night is known.
             Of a person's decision on a version that learned from no night: the newest one that had closed.
         version, against: challenger, and the champion at that time; "" where that is not stored.
-        decision: `promote`, `refuse` or `indicative`; `BY_HAND` where a person made it.
+        decision: `promote`, `refuse` or `indicative`; `BY_HAND` where a person made it; `AFTER_ERASURE`.
         reasons: one sentence each.
         look: number of the look that it spent; None for an indicative decision and a person's, which spend none.
         rows, speakers: that it judged on.
@@ -271,6 +277,9 @@ def _decisions(
                 found.append(_indicative(night, version, row, said, stored.reports, weights))
     for hand in (each for each in manual_promotions(conn) if each.kind == kind):
         closed = max((night for night in nights if night <= hand.at.date().isoformat()), default="")
+        if hand.how == "erased":
+            found.append(GateDecision(closed, hand.version, hand.was, AFTER_ERASURE, (hand.why,), at=hand.at))
+            continue
         night = learned.get(hand.version, "") or closed
         found.append(GateDecision(night, hand.version, hand.was, BY_HAND, _why(hand), at=hand.at))
     first = datetime.min.replace(tzinfo=UTC)  # an indicative decision came before what a person made of it

@@ -14,7 +14,7 @@ from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
 from corpus.storage.records_schema import audit as records_chain
-from corpus.tables import datasets, ingest_batches, inventory, orphans, utterances
+from corpus.tables import datasets, erased, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
@@ -31,7 +31,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.session import opened
-from flows.runtime.settings import ModelSettings, Settings
+from flows.runtime.settings import ErasureSettings, ModelSettings, Settings
 from flows.tasks import task_folder, task_status
 from training.evaluation.gate import PromotionSettings
 from training.tracking.store import TrackingSettings
@@ -149,9 +149,10 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "content": lambda: check_files(corpus),
         "keys": lambda: check_keys(corpus),
         "counts": lambda: _counts(corpus),
-        "models": lambda: _models(corpus, settings.home, settings.models, settings.tracking),
+        "models": lambda: _models(corpus, settings.home, settings.models, settings.tracking, settings.erasure),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
+        "erasures": lambda: _erasures(corpus),
         "servers": lambda: _servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
@@ -195,6 +196,17 @@ def _servers(home: Path) -> Found:
     return {"orphaned": len(left)}, [
         f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
         " starts a server stops them, too"
+    ]
+
+
+def _erasures(corpus: Corpus) -> Found:
+    """Return how many places an erasure has not reached yet, because it was killed or they did not answer."""
+    with corpus.read() as conn:
+        hops = erased.not_reached(conn)
+    return {"unfinished": len(hops)}, [
+        f"an erasure has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor --repair, and the"
+        " next earmark erase or nightly tries again, too"
+        for hop, since in hops.items()
     ]
 
 
@@ -265,7 +277,13 @@ def _counts(corpus: Corpus) -> Found:
     return recorded, problems
 
 
-def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings: TrackingSettings) -> Found:
+def _models(
+    corpus: Corpus,
+    home: Path,
+    models: ModelSettings,
+    tracking_settings: TrackingSettings,
+    erasure_settings: ErasureSettings,
+) -> Found:
     """Check that MLflow has the same versions and aliases, and that champions and bases load and are not tainted.
 
     Also that the settings name the base of the home, or none, and that no killed command left a base unfinished.
@@ -288,7 +306,7 @@ def _models(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings
             if tracking is not None:
                 problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
-        problems += tainted_champions(conn)
+        problems += tainted_champions(conn, erasure_settings, corpus.clock())
     problems += [each.problem for each in blocked_models(corpus, home, models)]
     problems += other_bases(corpus, home, models)
     if left := len(left_drafts(home)):

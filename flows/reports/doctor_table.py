@@ -23,6 +23,7 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
+    "erasures": "erasures",
     "servers": "servers of killed commands",
     "decoder": "files and lists of the decoder",
 }

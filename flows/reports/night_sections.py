@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
-from flows.models.judged_nights import BY_HAND
+from flows.models.judged_nights import WITHOUT_GATE
 from flows.reports import svg_chart
 from flows.reports.night_report import DecisionRow, KindReport, NightRates, NightReport
 from flows.reports.page_table import Table, table
@@ -138,7 +138,7 @@ def _rates_chart(kind: KindReport, rows: Sequence[NightRates]) -> Chart | None:
         f"v{row.champion}" if number == 0 or row.champion != rows[number - 1].champion else ""
         for number, row in enumerate(rows)
     ]
-    promoted = [row.decision in ("promote", BY_HAND) for row in rows]
+    promoted = [row.decision in ("promote", *WITHOUT_GATE) for row in rows]
     series = [
         Series("base", "base", "square", [row.base_rate for row in rows]),
         Series(
@@ -330,7 +330,7 @@ def decisions_table(report: NightReport) -> Table:
             row.night,
             f"{row.kind}/{row.version}" + (f" against {row.kind}/{row.against}" if row.against else ""),
             row.decision,
-            f"{row.rows} of {row.speakers}" if row.decision != BY_HAND else "-",
+            f"{row.rows} of {row.speakers}" if row.decision not in WITHOUT_GATE else "-",
             _decided_by(row),
             "none" if row.look is None else str(row.look),
             "; ".join(row.reasons),

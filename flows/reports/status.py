@@ -22,7 +22,7 @@ from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.promotion_budget import promotion_budget
 from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS, standing
-from flows.models.tainted import tainted_champions
+from flows.models.tainted import gave_way, tainted_champions
 from flows.nights.night import last_night
 from flows.reports.nights import NightRow, nights_of
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
@@ -76,6 +76,7 @@ class KindVersions(Result):
         champion, challenger, previous: the version that has this alias; None where none has it. A version has one at
             most: a challenger that was promoted is the champion, and none any more.
         looks: how many challengers the gate has judged; each look makes the next one stricter.
+        tainted: versions that learned from an utterance that was erased or withdrawn since.
     """
 
     versions: tuple[str, ...]
@@ -83,6 +84,7 @@ class KindVersions(Result):
     challenger: str | None
     previous: str | None
     looks: int
+    tainted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class StatusReport(Result):
         promotion_budget: after how many nights of this budget the gate can decide at the earliest; None where a kind's
             gate can decide now, or the rate of past nights is known.
         leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
+        gave_way: why today's champion is it, by kind, where the one before learned from what was erased since.
         problems: champions that must not stay champions, each with the remedy.
     """
 
@@ -126,6 +129,7 @@ class StatusReport(Result):
     promotion: Mapping[Kind, PromotionWait]
     promotion_budget: str | None
     leads: Mapping[Kind, str]
+    gave_way: Mapping[Kind, str]
     problems: tuple[str, ...]
 
 
@@ -158,7 +162,8 @@ def status_of(settings: Settings) -> StatusReport:
                 promotion=promotion,
                 promotion_budget=_budget(settings.sampling, settings.people, settings.promotion, promotion),
                 leads=leads,
-                problems=tuple(tainted_champions(conn)),
+                gave_way=gave_way(conn),
+                problems=tuple(tainted_champions(conn, settings.erasure, corpus.clock())),
             )
 
 
@@ -189,6 +194,7 @@ def _versions(conn: sa.Connection, kind: Kind) -> KindVersions:
         versions=tuple(version.version for version in store.versions(conn, kind)),
         **standing(conn, kind),
         looks=store.looks(conn, kind),
+        tainted=tuple(version.version for version in store.versions(conn, kind) if version.tainted),
     )
 
 

@@ -27,16 +27,20 @@ def show_status(report: StatusReport) -> None:
     console.show_pairs("annotators' time", cost_lines(report.costs))
     console.show_pairs("the next labels", outlook_lines(report.outlook))
     versions = [
-        (kind, row.versions, row.champion, row.challenger, row.previous, row.looks)
+        (kind, row.versions, row.champion, row.challenger, row.previous, row.looks, row.tainted)
         for kind, row in report.models.items()
     ]
     console.show_pairs("promotion", {kind: wait.text for kind, wait in report.promotion.items()})
     if report.promotion_budget:
         console.show_line(f"  {report.promotion_budget}")
-    console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+    console.show_table(
+        "models", ("kind", "versions", "champion", "challenger", "previous", "gate looks", "tainted"), versions
+    )
     console.show_lines("champions on labelled clips", champion_lines(report.champions))
     if report.leads:
         console.show_lines("clear leads on few rows", list(report.leads.values()))
+    if report.gave_way:
+        console.show_lines("champions after an erasure", list(report.gave_way.values()))
     for problem in report.problems:
         console.show_line(f"PROBLEM  {problem}")
 

@@ -172,6 +172,18 @@ class LearnedSettings(BaseModel):
     answers: int = Field(default=5000, ge=0, le=MOST_ROWS)
 
 
+class ErasureSettings(BaseModel):
+    """How long a champion that learned from an erased utterance may stay champion.
+
+    Attributes:
+        grace: How many days after the erasure the first nightly run replaces it; 0 means the same night [days].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    grace: int = Field(default=0, ge=0, le=MOST_DAYS)
+
+
 class Settings(BaseModel):
     """All settings, as resolved. `earmark config show` prints them."""
 
@@ -197,6 +209,7 @@ class Settings(BaseModel):
     intent: IntentFinetuneSettings = IntentFinetuneSettings()
     promotion: PromotionSettings = PromotionSettings()
     night: NightSettings = NightSettings()
+    erasure: ErasureSettings = ErasureSettings()
     tracking: TrackingSettings = TrackingSettings()
     prefect: PrefectSettings = PrefectSettings()
     traffic: TrafficSettings = TrafficSettings()

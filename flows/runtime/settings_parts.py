@@ -16,6 +16,7 @@ from annotation.tasks import TaskSettings
 from corpus.importing.column_mapping import ImportSettings
 from corpus.ingest.ingest import IngestSettings
 from flows.runtime.settings import (
+    ErasureSettings,
     ExportSettings,
     LabelStudioSettings,
     LearnedSettings,
@@ -70,6 +71,14 @@ class HasTaskFolder(Protocol):
     @property
     def task_folder(self) -> Path:
         """Return the folder of exported tasks."""
+
+
+class HasErasure(Protocol):
+    """Settings with how long a tainted champion may stay."""
+
+    @property
+    def erasure(self) -> ErasureSettings:
+        """Return how long a tainted champion may stay."""
 
 
 class HasIngest(Protocol):

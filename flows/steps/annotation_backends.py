@@ -129,6 +129,23 @@ def settle(corpus: Corpus, settings: SettingsOfBackend) -> SettleReport:
     return SettleReport(removed)
 
 
+def remove_closed(corpus: Corpus, settings: SettingsOfBackend) -> int:
+    """Remove the tasks whose clips nobody may open any more, answered or not, wherever tasks are; return how many.
+
+    Tasks may be in Label Studio also where the settings name another backend today, but still its address.
+
+    Raises:
+        Unreachable: the backend does not answer.
+        PluginError: the backend of another package failed.
+    """
+    studio, backend = settings.label_studio, settings.export.backend
+    in_studio = _is_label_studio(backend)
+    removed = settle(corpus, settings).removed if is_external(settings.export) and not in_studio else 0
+    if in_studio or (studio.url and studio.token):
+        removed += label_studio_sync.remove_closed(corpus, studio, settings.people)
+    return removed
+
+
 def _is_label_studio(name: str) -> bool:
     if name == STUDIO:
         plugins.require_unclaimed(plugins.BACKENDS, name)

@@ -264,6 +264,21 @@ def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) 
     return SettleReport(len(finished))
 
 
+def remove_closed(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) -> int:
+    """Remove from the server the tasks whose clips nobody may open any more, answered or not; return how many.
+
+    Raises:
+        Unreachable: the server does not answer.
+    """
+    with session(studio) as client:
+        rows = tasks_on_server(client, project_titles(studio.title, people))
+        closed = _closed_tasks(corpus, rows)
+        there = [row for row in rows if row.task_id in closed]
+        for row in there:
+            client.delete_task(row.number)
+    return len(there)
+
+
 def _merged_answers(corpus: Corpus) -> set[tuple[str, str, int]]:
     """Return task, annotator and revision of every answer that is merged."""
     with corpus.read() as conn:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 import sqlalchemy as sa
 
@@ -35,12 +34,9 @@ from flows.runtime import progress
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
-from flows.tasks import answer_inbox, refused_lines
+from flows.tasks import answer_inbox, erased_answers, refused_lines
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks
 from flows.tasks.task_status import sweep_after
-
-_TASK_ID: Final = re.compile(rb"t[0-9a-f]{31}")
-"""A task id, see `corpus.records.annotations.task_id`, in the bytes of a file of answers."""
 
 
 class SettingsOfMerge(SettingsOfExport, HasAnswers, Protocol):
@@ -72,9 +68,23 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
             raise
     distribute(corpus, settings)
     if from_inbox:  # last: while the file is there, the next run repeats what a killed run did not finish
-        answer_inbox.put_away(place, data, {row.line for row in report.refused_lines})
+        refused = {row.line for row in report.refused_lines} - _closed_lines(corpus, data, suffix)
+        answer_inbox.put_away(place, data, refused)
         refused_lines.drop_closed(corpus, settings.answers)
     return report
+
+
+def _closed_lines(corpus: Corpus, data: bytes, suffix: str) -> set[int]:
+    """Return the numbers of the lines that name a task whose clip nobody may open any more, from 1.
+
+    Nothing of such a line is kept to be fixed: what was erased, withdrawn or set aside is in no file again.
+    """
+    named = erased_answers.tasks_by_line(data, is_table=suffix in SUFFIXES)
+    with corpus.read() as conn:
+        rows = rounds.tasks_among(conn, sorted(set().union(*named.values())))
+        closed = door.closures(corpus, conn, sorted({row.utterance_id for row in rows}), "annotate")
+    tasks = {row.task_id for row in rows if row.utterance_id in closed}
+    return {number for number, ids in named.items() if ids & tasks}
 
 
 def _merge_data(
@@ -111,7 +121,7 @@ def _parsed(
     All tasks are read only where a row names one that can't be seen in the bytes: a wrong id, or one that is escaped.
     """
     data = as_utf8(data) if suffix in SUFFIXES else data
-    named = sorted({found.decode() for found in _TASK_ID.findall(data)})
+    named = sorted({found.decode() for found in erased_answers.TASK_ID.findall(data)})
     for among in (named, None):
         tasks = asked_tasks(corpus, names, people_settings, among)
         with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:

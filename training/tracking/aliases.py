@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from corpus.errors import RecordError
 from corpus.records.base import Kind
@@ -63,6 +63,31 @@ def set_descriptions(tracking: Tracking, kind: Kind, descriptions: Mapping[str, 
                 tracking.client.update_model_version(name, version, text[:LONGEST_TEXT])
 
 
+TAINTED_TAG = "earmark.tainted"
+"""Tag of a version that learned from an utterance that was erased or withdrawn since; its value is `true`."""
+
+
+def set_tainted(tracking: Tracking, kind: Kind, tainted: Collection[str]) -> None:
+    """Tag the versions that learned from what was erased or withdrawn since, and no other, in the registry.
+
+    Args:
+        tracking: the open store.
+        kind: kind of the models.
+        tainted: their numbers; versions that the registry does not have are left out.
+
+    Raises:
+        EarmarkError: the store can't be reached.
+    """
+    name = model_name(tracking, kind)
+    with store_errors(tracking.uri):
+        for each in tracking.client.search_model_versions(f"name = '{name}'"):
+            number, tagged = str(each.version), TAINTED_TAG in each.tags
+            if number in tainted and not tagged:
+                tracking.client.set_model_version_tag(name, number, TAINTED_TAG, "true")
+            elif tagged and number not in tainted:
+                tracking.client.delete_model_version_tag(name, number, TAINTED_TAG)
+
+
 def registry_problems(
     tracking: Tracking,
     kind: Kind,
@@ -96,6 +121,8 @@ def registry_problems(
         if found is None:
             problems.append(f"{name} {version.version} is not registered in MLflow; restore its database from a backup")
         else:
+            if version.tainted and TAINTED_TAG not in found.tags:
+                problems.append(f"{name} {version.version} is not marked as tainted in MLflow; earmark doctor --repair")
             problems += [
                 f"{name} {version.version}: {what}" for what in changed_files(found, is_base=version.origin == "base")
             ]

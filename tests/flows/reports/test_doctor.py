@@ -167,7 +167,8 @@ def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_p
             store.put_version(conn, learned)
         aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", actor="test")
         erasure.erase_utterances(world.corpus, world.ids[:1])
-        line = "intent/2 is champion and learned from an utterance that was erased since; run earmark rollback intent,"
+        line = "intent/2 is champion and learned from an utterance that was erased or withdrawn since;"
+        line += " run earmark rollback intent,"
         for command in ("status", "doctor"):
             done = earmark(command, *arguments(tmp_path / "home"))
             assert done.returncode == 1

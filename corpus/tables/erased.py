@@ -1,0 +1,143 @@
+"""What an erasure takes away, before it does, and what it has not reached yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+import sqlalchemy as sa
+
+from corpus.records.base import Kind
+from corpus.storage import records_schema as schema
+from corpus.storage.database import fetch_among, insert_new, writing
+from corpus.tables import datasets, models
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+Hop: TypeAlias = Literal["packs", "tasks", "annotation server", "model registry"]
+"""A place that an erasure has to reach after the records."""
+
+HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
+"""All of them, in the order in which they are reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What of some utterances is in a home, in counts.
+
+    Attributes:
+        utterances: those that are not erased yet.
+        labels: their current labels.
+        answers: their annotators' answers.
+        open_tasks: their tasks that wait for an answer.
+        clips_out: how many of them somebody may listen to now.
+        parts, packs: files with their statistics, and with their clips, which are written anew.
+        versions: (kind, version) of those that learned from one of them.
+        datasets: folders of datasets that were handed out and hold one of them.
+    """
+
+    utterances: int
+    labels: int
+    answers: int
+    open_tasks: int
+    clips_out: int
+    parts: int
+    packs: int
+    versions: tuple[tuple[Kind, str], ...]
+    datasets: tuple[str, ...]
+
+
+def footprint(conn: sa.Connection, utterance_ids: Collection[str], now: datetime) -> Footprint:
+    """Return what of the utterances is in the home; ids that no row has count for nothing."""
+    ids = sorted(set(utterance_ids))
+    rows, labels, tasks = schema.utterances.c, schema.labels.c, schema.tasks.c
+    answers, leases, scores = schema.answers.c, schema.leases.c, schema.scores.c
+
+    def count(column: sa.ColumnElement[str], *condition: sa.ColumnElement[bool]) -> int:
+        return sum(1 for _ in fetch_among(conn, sa.select(column).where(*condition), column, ids))
+
+    leased = sa.select(leases.utterance_id).where(leases.purpose == "annotate", leases.until > now).distinct()
+    parts = sa.select(scores.part).distinct()
+    packs = sa.select(rows.pack).where(rows.pack.is_not(None)).distinct()
+    return Footprint(
+        utterances=count(rows.utterance_id, rows.state != "erased"),
+        labels=count(labels.utterance_id, labels.current),
+        answers=count(answers.utterance_id, answers.content.is_not(None)),
+        open_tasks=count(tasks.utterance_id, tasks.state.in_(("open", "exported"))),
+        clips_out=len({row[0] for row in fetch_among(conn, leased, leases.utterance_id, ids)}),
+        parts=len({row[0] for row in fetch_among(conn, parts, scores.utterance_id, ids)}),
+        packs=len({row[0] for row in fetch_among(conn, packs, rows.utterance_id, ids)}),
+        versions=tuple(models.learners(conn, ids)),
+        datasets=tuple(datasets.holding(conn, ids)),
+    )
+
+
+def unknown_ids(conn: sa.Connection, utterance_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that no row has."""
+    column = schema.utterances.c.utterance_id
+    return set(utterance_ids) - {row[0] for row in fetch_among(conn, sa.select(column), column, utterance_ids)}
+
+
+def arrived_between(
+    conn: sa.Connection, utterance_ids: Sequence[str], since: datetime | None, until: datetime | None
+) -> list[str]:
+    """Return the sorted ids of those that arrived from `since` on and before `until`; None for no bound."""
+    rows = schema.utterances.c
+    bounds = [rows.arrived_at >= since] if since is not None else []
+    bounds += [rows.arrived_at < until] if until is not None else []
+    statement = sa.select(rows.utterance_id).where(*bounds)
+    return sorted(row[0] for row in fetch_among(conn, statement, rows.utterance_id, utterance_ids))
+
+
+def of_speaker(conn: sa.Connection, speaker_id: str) -> list[str]:
+    """Return the sorted ids of a speaker's utterances that are not erased."""
+    rows = schema.utterances.c
+    return sorted(conn.execute(sa.select(rows.utterance_id).where(rows.speaker_id == speaker_id)).scalars())
+
+
+def erased_tasks(conn: sa.Connection, task_ids: Collection[str]) -> set[str]:
+    """Return those of the tasks whose utterance is erased."""
+    tasks, rows = schema.tasks.c, schema.utterances.c
+    statement = (
+        sa.select(tasks.task_id)
+        .join(schema.utterances, rows.utterance_id == tasks.utterance_id)
+        .where(rows.state == "erased")
+    )
+    return {row[0] for row in fetch_among(conn, statement, tasks.task_id, sorted(task_ids))}
+
+
+# --- what is not reached yet ------------------------------------------------------------------------------------------
+
+
+def packs_with_gaps(conn: sa.Connection) -> list[str]:
+    """Return the sorted paths of packs with bytes of clips that no row names any more."""
+    rows = schema.utterances.c
+    used = sa.func.coalesce(sa.func.sum(rows.pack_length), 0)
+    statement = (
+        sa.select(schema.packs.c.pack)
+        .outerjoin(schema.utterances, rows.pack == schema.packs.c.pack)
+        .group_by(schema.packs.c.pack, schema.packs.c.size)
+        .having(used < schema.packs.c.size)
+    )
+    return sorted(conn.execute(statement).scalars())
+
+
+def begin(corpus: Corpus) -> None:
+    """Note that every place is to be reached, before the first key goes; those noted before keep their time."""
+    with writing(corpus.records) as conn:
+        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in HOPS])
+
+
+def reached(corpus: Corpus, hop: Hop) -> None:
+    """Note that a place was reached."""
+    with writing(corpus.records) as conn:
+        conn.execute(sa.delete(schema.erasure_hops).where(schema.erasure_hops.c.hop == hop))
+
+
+def not_reached(conn: sa.Connection) -> dict[Hop, datetime]:
+    """Return the places that an erasure has not reached yet, in their order, each with the time since when."""
+    since = {row.hop: row.since for row in conn.execute(sa.select(schema.erasure_hops))}
+    return {hop: since[hop] for hop in HOPS if hop in since}

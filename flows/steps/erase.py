@@ -1,0 +1,314 @@
+"""Erase utterances, accounts or devices: keys first, then rows, then every place that has something of them.
+
+Each place that is still to be reached is a row in the records from before the first key is destroyed until it was
+reached. So whatever is killed, or does not answer, is finished by the next erasure, night or repair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, Literal, Protocol, TypeAlias
+
+from corpus.errors import EarmarkError, Refused, UsageError
+from corpus.handle import Corpus
+from corpus.tables import erased, erasure, orphans, utterances
+from corpus.tables.erased import Footprint, Hop
+from corpus.vault import find, vault
+from flows.models.aliases import mirror_versions
+from flows.models.tainted import tainted_champions
+from flows.runtime import progress
+from flows.runtime.results import Result, Skipped
+from flows.runtime.settings_parts import HasAnswers, HasErasure, HasTaskFolder, HasTracking
+from flows.steps import annotation_backends
+from flows.steps.annotation_backends import SettingsOfBackend
+from flows.tasks import erased_answers, task_status
+
+What: TypeAlias = Literal["utterance", "account", "device"]
+
+FEW: Final = 10
+"""How many utterances are erased without a question, however few there are."""
+
+MANY: Final = 1000
+"""More utterances than these are never erased without a question."""
+
+SHARE: Final = 0.01
+"""More than this share of the utterances, where it is more than `FEW`, is not erased without a question."""
+
+MOST_WHY: Final = 120
+"""Most characters of a reason, which stays with each erased row and in the audit chain."""
+
+
+class SettingsOfErase(SettingsOfBackend, HasTaskFolder, HasAnswers, HasErasure, HasTracking, Protocol):
+    """The settings that an erasure reads: where tasks, answers and versions are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be erased.
+
+    Attributes:
+        utterance_ids: sorted; also those that were erased before.
+        speakers: pseudonyms of the speakers whose account goes, too.
+        notes: what the person has to know about it, without an account or a serial number.
+    """
+
+    utterance_ids: tuple[str, ...]
+    speakers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EraseReport(Result):
+    """What an erasure took away, or would take away.
+
+    Attributes:
+        utterances, labels, answers, open_tasks, clips_out, parts, packs: see `corpus.tables.erased.Footprint`.
+        tainted: versions that learned from what is erased.
+        champions: what becomes of champions that learned from what was erased, in one sentence each.
+        datasets: folders outside the home that hold a copy, which no erasure reaches.
+        notes: see `Target`.
+        finished: what was done in the places beyond the records; None before it was done.
+    """
+
+    utterances: int
+    labels: int
+    answers: int
+    open_tasks: int
+    clips_out: int
+    parts: int
+    packs: int
+    tainted: tuple[str, ...]
+    datasets: tuple[str, ...]
+    notes: tuple[str, ...]
+    champions: tuple[str, ...] = ()
+    finished: FinishReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishReport(Result):
+    """What an erasure did beyond the records.
+
+    Attributes:
+        completed: utterances whose keys an erasure had destroyed before it was killed, and that are erased now.
+        packs: how many packs were written anew without their clips, or removed.
+        task_files: how many clips and files were removed from the task folder.
+        answer_lines: how many lines were removed from files of answers.
+        removed_there: how many tasks were removed from the annotation backend and Label Studio.
+        not_done: by place why it could not be reached; the next erasure, night or repair tries again.
+    """
+
+    completed: int = 0
+    packs: int = 0
+    task_files: int = 0
+    answer_lines: int = 0
+    removed_there: int = 0
+    not_done: Mapping[Hop, str] = field(default_factory=dict)
+
+
+# --- what is to be erased ---------------------------------------------------------------------------------------------
+
+
+def find_target(
+    corpus: Corpus, what: What, names: Sequence[str], since: datetime | None = None, until: datetime | None = None
+) -> Target:
+    """Return what is to be erased.
+
+    Args:
+        corpus: the handle.
+        what: what the names are.
+        names: utterance ids, accounts or serial numbers of devices.
+        since: of accounts and devices, only what arrived from then on; None for no bound.
+        until: the same, before then.
+
+    Raises:
+        UsageError: an utterance or an account is unknown; the message names an account by its position alone.
+    """
+    if what == "utterance":
+        return _utterances(corpus, sorted(set(names)))
+    is_part = since is not None or until is not None
+    found: set[str] = set()
+    speakers: list[str] = []
+    notes: list[str] = []
+    for position, name in enumerate(names, 1):
+        called = f"{what} {position} of {len(names)}" if len(names) > 1 else f"the {what}"
+        ids, speaker, noted = (
+            _of_account(corpus, name, called) if what == "account" else _of_device(corpus, name, called)
+        )
+        found |= ids
+        notes += noted
+        speakers += [speaker] if speaker and not is_part else []
+    chosen = sorted(found)
+    if is_part:
+        with corpus.read() as conn:
+            chosen = erased.arrived_between(conn, chosen, since, until)
+    return Target(tuple(chosen), tuple(speakers), tuple(notes))
+
+
+def _utterances(corpus: Corpus, ids: list[str]) -> Target:
+    with corpus.read() as conn:
+        unknown = erased.unknown_ids(conn, ids)
+    unknown -= find.ids_in(corpus.vault, sorted(unknown))
+    if unknown:
+        more = f" and {len(unknown) - 1} more are" if len(unknown) > 1 else " is"
+        raise UsageError(f"utterance {min(unknown)}{more} unknown, and nothing was erased; correct the list")
+    return Target(tuple(ids))
+
+
+def _of_account(corpus: Corpus, account: str, called: str) -> tuple[set[str], str | None, list[str]]:
+    state, at = find.account_state(corpus.vault, account)
+    if state == "unknown":
+        raise UsageError(f"{called} is unknown: nothing is held of it, and nothing was erased; correct the name")
+    speaker = vault.speaker_of(corpus.vault, account)
+    if state == "without utterances" or speaker is None:
+        when = f"was erased on {at:%Y-%m-%d}" if at is not None else "never had an utterance"
+        return set(), None, [f"{called} {when}; nothing is held of it"]
+    with corpus.read() as conn:
+        ids = set(erased.of_speaker(conn, speaker))
+    return ids | set(find.of_speaker(corpus.vault, speaker)), speaker, []
+
+
+def _of_device(corpus: Corpus, serial: str, called: str) -> tuple[set[str], str | None, list[str]]:
+    with progress.track("reading serial numbers", None, "utterances") as advance:
+        found = find.of_device(corpus.vault, serial, advance)
+    notes = [] if found.utterance_ids else [f"no utterance of {called} is held; is the serial number right?"]
+    if found.unreadable:
+        notes.append(f"{found.unreadable} serial numbers can't be decrypted, so some may be of {called}")
+    return set(found.utterance_ids), None, notes
+
+
+# --- before and after -------------------------------------------------------------------------------------------------
+
+
+def preview(corpus: Corpus, target: Target) -> EraseReport:
+    """Return what an erasure would take away; nothing is changed."""
+    with corpus.read() as conn:
+        return _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+
+
+def _report(held: Footprint, notes: tuple[str, ...]) -> EraseReport:
+    return EraseReport(
+        utterances=held.utterances,
+        labels=held.labels,
+        answers=held.answers,
+        open_tasks=held.open_tasks,
+        clips_out=held.clips_out,
+        parts=held.parts,
+        packs=held.packs,
+        tainted=tuple(f"{kind}/{version}" for kind, version in held.versions),
+        datasets=held.datasets,
+        notes=notes,
+    )
+
+
+def refuse_many(corpus: Corpus, report: EraseReport) -> None:
+    """Refuse an erasure of more utterances than are erased without a question.
+
+    Raises:
+        Refused: there are more.
+    """
+    with corpus.read() as conn:
+        most = min(MANY, max(FEW, int(SHARE * utterances.counts(conn)["accepted"])))
+    if report.utterances > most:
+        raise Refused(
+            f"{report.utterances} utterances are more than the {most} that are erased without a question, and nothing "
+            "was erased; read the list above, then run it again with --yes"
+        )
+
+
+def checked_reason(why: str | None, names: Collection[str]) -> str:
+    """Return the reason as it is stored, in one line.
+
+    Raises:
+        UsageError: it is too long, or it has one of the names that are to be forgotten.
+    """
+    reason = " ".join((why or "request").split()) or "request"
+    if len(reason) > MOST_WHY:
+        raise UsageError(f"--why has {len(reason)} characters, at most {MOST_WHY} are kept; shorten it")
+    if any(name.casefold() in reason.casefold() for name in names):
+        raise UsageError("--why stays in the audit chain for ever: leave out what is to be erased")
+    return reason
+
+
+def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str, actor: str) -> EraseReport:
+    """Erase the target, and finish what earlier erasures left to do; the same call again changes nothing more.
+
+    Args:
+        corpus: the handle.
+        settings: where tasks, answers and versions are.
+        target: what is to be erased.
+        reason: for the audit chain, see `checked_reason`.
+        actor: who erases, for the audit chain.
+    """
+    before = preview(corpus, target)
+    tainted, folders, rewritten = set(before.tainted), set(before.datasets), 0
+    if target.utterance_ids or target.speakers:
+        erased.begin(corpus)
+    whole: set[str] = set()
+    for speaker in target.speakers:
+        with corpus.read() as conn:
+            whole |= set(erased.of_speaker(conn, speaker))
+        result = erasure.erase_speaker(corpus, speaker, reason=reason, actor=actor)
+        tainted, folders, rewritten = _with(result, tainted, folders, rewritten)
+    rest = [i for i in target.utterance_ids if i not in whole]
+    if rest:
+        result = erasure.erase_utterances(corpus, rest, reason=reason, actor=actor)
+        tainted, folders, rewritten = _with(result, tainted, folders, rewritten)
+    done = finish(corpus, settings, actor)
+    with corpus.read() as conn:
+        champions = tuple(tainted_champions(conn, settings.erasure, corpus.clock()))
+    return replace(
+        before,
+        parts=max(before.parts, rewritten),
+        tainted=tuple(sorted(tainted)),
+        datasets=tuple(sorted(folders)),
+        champions=champions,
+        finished=done if isinstance(done, FinishReport) else FinishReport(),
+    )
+
+
+def _with(
+    result: erasure.ErasureResult, tainted: set[str], folders: set[str], rewritten: int
+) -> tuple[set[str], set[str], int]:
+    return tainted | set(result["tainted"]), folders | set(result["datasets"]), rewritten + result["parts_rewritten"]
+
+
+# --- what is left to do -----------------------------------------------------------------------------------------------
+
+
+def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") -> FinishReport | Skipped:
+    """Finish what erasures left to do, because they were killed or something did not answer.
+
+    A place that can't be reached is named, and stops no other.
+    """
+    with corpus.read() as conn:
+        hops = list(erased.not_reached(conn))
+    if not hops:
+        return Skipped("no erasure is unfinished")
+    report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
+    not_done: dict[Hop, str] = {}
+    for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
+        try:
+            report = _reach(hop, corpus, settings, actor, report)
+        except EarmarkError as error:
+            not_done[hop] = str(error)
+            continue
+        erased.reached(corpus, hop)
+    return replace(report, not_done=not_done)
+
+
+def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
+    """Erase in one place; return the report with what was done there."""
+    if hop == "packs":
+        return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+    if hop == "tasks":
+        lines = erased_answers.drop_erased(corpus, settings.answers)
+        swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+        return replace(report, task_files=swept.files, answer_lines=lines)
+    if hop == "annotation server":
+        return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
+    from training.tracking.store import open_tracking
+
+    mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
+    return report
