@@ -7,18 +7,15 @@ So after a killed run, or when the server was down, the next call does what is m
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Protocol, cast
 
 from annotation.assignment import PeopleSettings
-from annotation.files import Parsed, RefusedRow
+from annotation.files import Parsed
 from annotation.label_studio import (
     MODEL_VERSION,
     StudioAnnotation,
-    StudioData,
-    StudioPrediction,
     StudioTask,
     label_config,
     studio_task,
@@ -26,20 +23,15 @@ from annotation.label_studio import (
 from annotation.label_studio_answers import (
     FIRST_REVISION,
     can_be_sent,
-    marks_of,
     read_studio,
-    results_of,
     revision_of,
-    text_of,
 )
 from annotation.row_parsing import RowError
 from corpus import door
-from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.base import Ask, digest
 from corpus.storage import operation_ids
-from corpus.storage.operations import committed
 from corpus.tables import annotations as annotations_table
 from corpus.tables import rounds
 from flows.models.inventory import NamesInUse, inventory_of
@@ -52,6 +44,7 @@ from flows.steps.merge import asked_tasks, merge_rows
 from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
+from flows.tasks.label_studio_faults import FaultyAnswer, note_reported, refused_row, reported, send_back
 from flows.tasks.label_studio_tasks import (
     Authors,
     ServerTask,
@@ -62,15 +55,6 @@ from flows.tasks.label_studio_tasks import (
     tasks_on_server,
 )
 from flows.tasks.task_status import TaskStatus, task_status
-
-HEADINGS: Final = {
-    "lost_slot": "The words changed: mark the slots again",
-    "missing_field": "Something is missing: a transcript needs an intent",
-    "bad_span": "A slot does not fit the words: mark it again",
-}
-OTHER_HEADING: Final = "The answer could not be read: check it and submit it again"
-"""Headings of a task that is sent back to its annotator, by the reason for which the answer was refused."""
-
 
 # --- pull -------------------------------------------------------------------------------------------------------------
 
@@ -104,16 +88,16 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
         authors = authors_there(corpus, client, people)
     tasks = asked_tasks(corpus, names, people)
     annotations: list[Annotation] = []
-    faulty: list[_Faulty] = []
+    faulty: list[FaultyAnswer] = []
     for row in rows:
         for answer in row.live:
             try:
                 annotations.append(read_studio(answer, row.data, author_of(row, answer, authors), tasks))
             except RowError as error:
-                faulty.append(_Faulty(row, answer, _refused(row, answer, authors, error)))
+                faulty.append(FaultyAnswer(row, answer, refused_row(row, answer, authors, error)))
     annotations += _retractions(corpus, rows, annotations)
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
-    known = _reported(corpus, faulty)
+    known = reported(corpus, faulty)
     refused = [each.refused for each in faulty if each.state not in known]
     refused_keys = sorted([str(each.line), each.reason, each.detail, each.annotator_id] for each in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
@@ -121,47 +105,14 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
     again = _to_ask_again(corpus, faulty, annotations)
     with session(studio) as client:
         projects = client.projects()
-        asked = [each for each in again if _send_back(client, projects[titles[each.row.holder]], each)]
-    _note_reported(corpus, {each.state for each in faulty if each not in asked} - known)
+        asked = [each for each in again if send_back(client, projects[titles[each.row.holder]], each)]
+    note_reported(corpus, {each.state for each in faulty if each not in asked} - known)
     return PullReport(report, sum(len(row.annotations) - len(row.live) for row in rows), len(asked))
 
 
-@dataclass(frozen=True, slots=True)
-class _Faulty:
-    """An answer that can't be read, with its task on the server and why it was refused."""
-
-    row: ServerTask
-    answer: StudioAnnotation
-    refused: RefusedRow
-
-    @property
-    def state(self) -> str:
-        """Return a digest of which answer it is, when it was changed and why it was refused; nothing of its content."""
-        fault = [self.refused.reason, self.refused.field, self.refused.detail]
-        return digest([self.row.number, *(repr(self.answer.get(name)) for name in ("id", "updated_at")), fault])
-
-
-def _reported(corpus: Corpus, faulty: Sequence[_Faulty]) -> set[str]:
-    """Return the states of answers that an earlier pull has reported, and that stay on the server."""
-    with corpus.read() as conn:
-        return {state for state in {f.state for f in faulty} if committed(conn, operation_ids.report_fault(state))}
-
-
-def _note_reported(corpus: Corpus, states: Collection[str]) -> None:
-    for state in sorted(states):
-        with corpus.operation(operation_ids.report_fault(state), "merge") as op:
-            op.result = op.result or {"reported": 1}
-
-
-def _refused(row: ServerTask, answer: StudioAnnotation, authors: Authors, error: RowError) -> RefusedRow:
-    try:
-        author = author_of(row, answer, authors)
-    except RowError:
-        author = ""
-    return RefusedRow(row.number, error.reason, error.field, error.detail, row.task_id, author)
-
-
-def _to_ask_again(corpus: Corpus, faulty: Sequence[_Faulty], annotations: Sequence[Annotation]) -> list[_Faulty]:
+def _to_ask_again(
+    corpus: Corpus, faulty: Sequence[FaultyAnswer], annotations: Sequence[Annotation]
+) -> list[FaultyAnswer]:
     """Return the last faulty answer to each task on the server that has to be asked again.
 
     A task whose clip may not be opened any more is not, and neither is one whose holder has another answer that counts,
@@ -199,43 +150,6 @@ def _retractions(corpus: Corpus, rows: list[ServerTask], annotations: list[Annot
         for row in stored
         if row.revision >= FIRST_REVISION and row.verdict != "help"
     ]
-
-
-def _send_back(client: StudioClient, project: int, faulty: _Faulty) -> bool:
-    """Replace the task on the server by a new one with the refused answer as draft and the fault as heading.
-
-    Returns:
-        Whether it was; a task that the server refuses, such as one whose clip a person removed there, stays as it is.
-    """
-    reason, row = faulty.refused.reason, faulty.row
-    results = [dict(each) for each in results_of(faulty.answer)]
-    data: StudioData = {**row.data, "heading": HEADINGS.get(reason, OTHER_HEADING)}
-    data["asr_text"] = text if isinstance(text := data.get("asr_text"), str) else ""  # the server wants a text
-    if reason == "lost_slot":  # the annotator marks the slots again, on the corrected transcript
-        data["asr_text"] = " ".join(text_of(each, "text") for each in results if each.get("from_name") == "transcript")
-        results = [each for each in results if each.get("from_name") != "slots"]
-    words = data["asr_text"]
-    shown = [each for each in results if _can_be_shown(each, words)]
-    predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": shown}]
-    forms: tuple[StudioTask, ...] = ({"data": data, "predictions": predictions}, {"data": data})
-    for task in forms:  # the server reads drafts, too: without one the task can be asked again
-        with suppress(Refused):
-            client.send_tasks(project, [task])
-            break
-    else:
-        return False
-    client.delete_task(row.number)
-    return True
-
-
-def _can_be_shown(row: Mapping[str, Any], asr_text: str) -> bool:
-    """Return whether the page can show a part of an answer again."""
-    if row.get("type") != "labels":
-        return can_be_sent(row) and row.get("type") in ("textarea", "choices") and isinstance(row.get("value"), dict)
-    try:
-        return can_be_sent(row) and bool(marks_of(row, asr_text))
-    except RowError:
-        return False
 
 
 # --- settle -----------------------------------------------------------------------------------------------------------
