@@ -137,7 +137,11 @@ def _store_accounts(
 
 
 def _before_forgetting(account: AccountRow, row: Arrival) -> bool:
-    return account.forgotten_at is not None and utc(row.arrived_at) <= account.forgotten_at
+    """Return whether a row arrived, or was first received, by the time at which its account was forgotten."""
+    if account.forgotten_at is None:
+        return False
+    first = min(utc(row.arrived_at), utc(row.received_at)) if row.received_at else utc(row.arrived_at)
+    return first <= account.forgotten_at
 
 
 def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, now: datetime) -> dict[str, Any]:

@@ -175,10 +175,14 @@ def doctor(
     from flows.reports.doctor_table import show_findings
 
     if repair and not dry_run:
+        from corpus.errors import EarmarkError
         from flows.steps.erase import finish
 
         with open_home(config, overrides, lock="doctor --repair") as (corpus, _):
-            finish(corpus, settings)
+            try:
+                finish(corpus, settings)
+            except EarmarkError as error:  # what is left of it is among the problems below, and stops no other repair
+                console.note(f"an erasure is not finished: {error}")
     report = examine(settings, repair=repair, dry_run=dry_run, unbounded=yes, deep=deep)
     show_result(report, as_json, show_findings)
     if report.problems:

@@ -22,7 +22,8 @@ from flows.models.registry import KINDS
 from flows.runtime.settings import ErasureSettings
 
 RULE: Final = (
-    "the newest version that did not learn from what was erased and that the gate did not refuse, at last the base, is "
+    "the newest judged version that did not learn from what was erased or withdrawn and that the gate did not refuse, "
+    "at last the base, is "
     "champion until a version that was retrained without it passes the gate"
 )
 """What becomes of a tainted champion, in one sentence."""
@@ -58,7 +59,8 @@ def find_tainted(conn: sa.Connection, settings: ErasureSettings, now: datetime) 
 def successor(corpus: Corpus, home: Path, kind: Kind) -> ModelVersion | None:
     """Return the version that takes the place of a tainted champion by `RULE`; None where no version can be used.
 
-    A version from elsewhere counts only where the gate has promoted it. Files that do not load are passed over.
+    A version counts only once it was judged: one that was not may be of a training that was killed. A version from
+    elsewhere counts only where the gate has promoted it. Files that do not load are passed over.
     """
     with corpus.read() as conn:
         versions = [each for each in reversed(store.versions(conn, kind)) if not each.tainted]
@@ -72,7 +74,7 @@ def successor(corpus: Corpus, home: Path, kind: Kind) -> ModelVersion | None:
 def _may_follow(version: ModelVersion, decided: list[judgements.Judgement]) -> bool:
     if version.origin == "external":
         return any(each.decision == "promote" for each in decided)
-    return not decided or decided[-1].decision != "refuse"
+    return bool(decided) and decided[-1].decision != "refuse"
 
 
 def _loads(home: Path, version: ModelVersion) -> bool:

@@ -127,7 +127,7 @@ def test_within_its_grace_it_stays_and_says_until_when(settings: Settings):
         assert (report.replaced, champion(corpus)) == ({}, version)
         with corpus.read() as conn:
             (problem,) = tainted_champions(conn, patient.erasure, corpus.clock())
-        assert " UTC on: the newest version" in problem
+        assert " UTC on: the newest judged version" in problem
         assert not retrain_plan.plan(corpus, settings, "intent", "n", only_if_due=True).skipped
         later = replace(corpus, clock=lambda: corpus.clock() + timedelta(days=3))
         report = give_way(later, patient)
