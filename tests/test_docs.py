@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -136,6 +137,21 @@ def test_every_make_target_and_benchmark_that_a_page_names_exists(page: Path) ->
     }
     assert made - targets == set()
     assert {module for module in modules if find_spec(module) is None} == set()
+
+
+def rows_of_manifests(page: Path) -> Iterator[dict[str, object]]:
+    """Yield the rows of manifests that a page shows as one JSON line each."""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith('{"audio"'):
+            yield json.loads(line)
+
+
+def test_the_rows_of_manifests_on_the_pages_count_for_people_too() -> None:
+    rows = {page.name: list(rows_of_manifests(page)) for page in PAGES}
+    assert all(rows[name] for name in ("README.md", "bring-your-data.md"))
+    for row in (row for shown in rows.values() for row in shown):
+        consent = row["consent"]
+        assert not isinstance(consent, list) or "annotate" not in consent or row.get("notice"), row
 
 
 def test_readme_can_be_read_in_three_minutes() -> None:
