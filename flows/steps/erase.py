@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
 from corpus.errors import EarmarkError, Refused, UsageError
@@ -316,7 +317,7 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
     if hop == "packs":
         return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
     if hop == "tasks":
-        return _reach_tasks(corpus, settings, report)
+        return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
     from training.tracking.store import open_tracking
@@ -325,13 +326,13 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
     return report
 
 
-def _reach_tasks(corpus: Corpus, settings: SettingsOfErase, report: FinishReport) -> FinishReport:
+def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, report: FinishReport) -> FinishReport:
     """Erase in the files of answers and the task folder; a file that can't be read or changed stops no other."""
-    dropped = erased_answers.drop_erased(corpus, settings.answers)
+    dropped = erased_answers.drop_erased(corpus, answers)
     report = replace(report, answer_lines=dropped.lines, nameless=dropped.nameless)
     left = dict(dropped.not_done)
     try:
-        swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+        swept = task_status.sweep(corpus, folder, answers, due_days)
         report = replace(report, task_files=swept.files)
         left |= swept.unreached or {}
     except (EarmarkError, OSError) as error:
