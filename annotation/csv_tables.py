@@ -63,8 +63,14 @@ def as_utf8(data: bytes) -> bytes:
 def header_end(data: bytes) -> int:
     """Return the number of the line of a table that names the columns, from 1; blank lines may stand before it."""
     filled = [(number, line) for number, line in enumerate(as_utf8(data).split(b"\n", 99), 1) if line.strip()][:2]
-    stated = len(filled) == 2 and _stated_separator(filled[0][1]) is not None
+    stated = len(filled) == 2 and stated_separator(filled[0][1]) is not None
     return filled[1 if stated else 0][0] if filled else 1
+
+
+def stated_separator(line: bytes) -> str | None:
+    """Return what a line says that parts the cells, see `SEPARATORS`; None where it is no such line."""
+    found = _STATED.fullmatch(line.decode("utf-8-sig", errors="replace").strip("\r\n"))
+    return found["mark"] if found else None
 
 
 def read_header(line: bytes, stated: str | None = None) -> tuple[list[str], str]:
@@ -110,7 +116,7 @@ def table_rows(
     first = next(rows, None)
     if first is None:
         return
-    stated = _stated_separator(first[1] or b"")
+    stated = stated_separator(first[1] or b"")
     if stated is not None:
         first = next(rows, None) or (0, b"")
     columns, separator = read_header(first[1] or b"", stated)
@@ -124,11 +130,6 @@ def table_rows(
 
 
 # --- columns and cells ------------------------------------------------------------------------------------------------
-
-
-def _stated_separator(line: bytes) -> str | None:
-    found = _STATED.fullmatch(line.decode("utf-8-sig", errors="replace").strip("\r\n"))
-    return found["mark"] if found else None
 
 
 def _column(cell: str) -> str:

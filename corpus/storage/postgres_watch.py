@@ -2,7 +2,8 @@
 
 A server that is frozen, or whose machine is, keeps its connections, and the kernel goes on acknowledging what is sent:
 no time-out of the server or of TCP ends the wait. A statement may take long for good reasons, too, such as an upgrade.
-So where nothing comes for a while, another connection is tried: a server that answers it is waited for.
+So where nothing comes for a while, another connection is tried. Only silence counts, and only twice in a row: whatever
+else is wrong with another connection, such as no free one or a name that is not found now, says nothing about this one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import pq
 
 R = TypeVar("R")
 
@@ -23,6 +23,9 @@ LEAST: Final = 2
 _SILENT: Final[dict[str, float]] = {}
 """When a server was given up, by what connects to it: its other connections, such as one that is rolled back, need not
 wait as long."""
+
+_TRIES: Final = 2
+"""After so many time-outs in a row a server is given up; one may be a packet that was lost."""
 
 
 class WatchedConnection(psycopg.Connection[Any]):
@@ -58,13 +61,15 @@ class WatchedConnection(psycopg.Connection[Any]):
             result: R = end.value
             return result
 
-    def _longest_silence(self) -> float:
+    def _lately_silent(self) -> bool:
         given_up = _SILENT.get(self.server)
-        lately = given_up is not None and time.monotonic() - given_up < self.patience
-        return 0.0 if lately else self.patience / 2
+        return given_up is not None and time.monotonic() - given_up < self.patience
+
+    def _longest_silence(self) -> float:
+        return 0.0 if self._lately_silent() else self.patience / 2
 
     def _time_to_connect(self) -> int:
-        return max(LEAST, round(self.patience / 2))
+        return LEAST if self._lately_silent() else max(LEAST, round(self.patience / 2 / _TRIES))
 
     def _check_server(self) -> None:
         """Close the connection where the server does not answer another one.
@@ -72,23 +77,24 @@ class WatchedConnection(psycopg.Connection[Any]):
         Raises:
             psycopg.OperationalError: it does not.
         """
-        if self.connect_again is None or self._answers(LEAST if self.server in _SILENT else self._time_to_connect()):
+        tries = 1 if self._lately_silent() else _TRIES  # an answer since then would have ended that
+        if self.connect_again is None or not all(self._is_silent(self._time_to_connect()) for _ in range(tries)):
             _SILENT.pop(self.server, None)
             return
         _SILENT[self.server] = time.monotonic()
         self.close()
         raise psycopg.OperationalError(f"it gave no answer for {self.patience:g} s (corpus.store_timeout)")
 
-    def _answers(self, seconds: int) -> bool:
-        """Return whether the server answers within so many seconds, and be it that it has too many connections."""
+    def _is_silent(self, seconds: int) -> bool:
+        """Return whether another connection waits in vain for an answer so many seconds."""
         assert self.connect_again is not None
         try:
             self.connect_again(seconds).close()
         except psycopg.errors.ConnectionTimeout:
-            return False
+            return True
         except psycopg.OperationalError:
-            return self.pgconn.ping(self.server.encode()) in (pq.Ping.OK, pq.Ping.REJECT)
-        return True
+            return False
+        return False
 
 
 def connected(patience: float, *args: Any, **options: Any) -> psycopg.Connection[Any]:

@@ -216,16 +216,27 @@ def _drop_statistics(op: Operation, ids: Sequence[str], copies: Mapping[str, _Co
 
 
 def purge(corpus: Corpus) -> int:
-    """Remove the files that erasures replaced; return how many."""
+    """Remove the files that erasures replaced; return how many.
+
+    A file that a row names again stays: paths are named by their content, so the same one may be written anew.
+    """
     with reading(corpus.records) as conn:
         paths = sorted(conn.execute(sa.select(schema.doomed.c.path)).scalars())
+        live = _named(conn, paths)
     for path in paths:
-        files.remove(corpus.fs, corpus.root, path)
+        if path not in live:
+            files.remove(corpus.fs, corpus.root, path)
     if paths:
         with writing(corpus.records) as conn:
             statement = sa.delete(schema.doomed).where(schema.doomed.c.path == sa.bindparam("removed"))
             conn.execute(statement, [{"removed": path} for path in paths])
-    return len(paths)
+    return len(paths) - len(live)
+
+
+def _named(conn: sa.Connection, paths: Sequence[str]) -> set[str]:
+    """Return those of the paths that are a part or a pack of the records."""
+    columns = (schema.parts.c.path, schema.packs.c.pack)
+    return {row[0] for column in columns for row in fetch_among(conn, sa.select(column), column, paths)}
 
 
 def compact(corpus: Corpus, *, actor: str = "earmark") -> CompactionResult:

@@ -39,6 +39,11 @@ def show_erasure(document: Mapping[str, Any]) -> None:
         console.show_pairs("beyond the records", {words: done[name] for name, words in BEYOND.items()})
     for folder in document["datasets"]:
         console.show_line(f"OUT OF REACH  a dataset that was handed out has a copy, delete it there: {folder}")
+    for file, count in (done.get("nameless", {}) if done is not None else {}).items():
+        console.show_line(
+            f"OUT OF REACH  {count} answers in {file} name no task of the home; correct or delete them, or they stay "
+            "until they expire"
+        )
     for note in document["notes"]:
         console.show_line(f"NOTE  {note}")
     for champion in document["champions"]:

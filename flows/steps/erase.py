@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
 from corpus.errors import EarmarkError, Refused, UsageError
@@ -95,6 +96,8 @@ class FinishReport(Result):
         packs: how many packs were written anew without their clips, or removed.
         task_files: how many clips and files were removed from the task folder.
         answer_lines: how many lines were removed from files of answers.
+        nameless: by file of answers how many records name no task of the home; they stay, as nobody knows whose they
+            are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
     """
@@ -105,6 +108,7 @@ class FinishReport(Result):
     answer_lines: int = 0
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
+    nameless: Mapping[str, int] = field(default_factory=dict)
 
 
 # --- what is to be erased ---------------------------------------------------------------------------------------------
@@ -287,15 +291,25 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
     if not hops:
         return Skipped("no erasure is unfinished")
     report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
-    not_done: dict[Hop, str] = {}
     for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
         try:
             report = _reach(hop, corpus, settings, actor, report)
-        except EarmarkError as error:
-            not_done[hop] = str(error)
-            continue
-        erased.reached(corpus, hop)
-    return replace(report, not_done=not_done)
+        except (EarmarkError, OSError) as error:
+            report = _with_left(report, hop, _why(error))
+        if hop not in report.not_done:
+            erased.reached(corpus, hop)
+    return report
+
+
+def _with_left(report: FinishReport, hop: Hop, why: str) -> FinishReport:
+    return replace(report, not_done={**report.not_done, hop: why})
+
+
+def _why(error: EarmarkError | OSError) -> str:
+    if isinstance(error, EarmarkError):
+        return str(error)
+    what = f"{type(error).__name__}: {error.filename}" if error.filename else type(error).__name__
+    return f"{what}; see to its rights or its disk"
 
 
 def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
@@ -303,12 +317,24 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
     if hop == "packs":
         return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
     if hop == "tasks":
-        lines = erased_answers.drop_erased(corpus, settings.answers)
-        swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-        return replace(report, task_files=swept.files, answer_lines=lines)
+        return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
     from training.tracking.store import open_tracking
 
     mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
     return report
+
+
+def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, report: FinishReport) -> FinishReport:
+    """Erase in the files of answers and the task folder; a file that can't be read or changed stops no other."""
+    dropped = erased_answers.drop_erased(corpus, answers)
+    report = replace(report, answer_lines=dropped.lines, nameless=dropped.nameless)
+    left = dict(dropped.not_done)
+    try:
+        swept = task_status.sweep(corpus, folder, answers, due_days)
+        report = replace(report, task_files=swept.files)
+        left |= swept.unreached or {}
+    except (EarmarkError, OSError) as error:
+        left[""] = _why(error)
+    return _with_left(report, "tasks", ", ".join(left.values())) if left else report

@@ -34,7 +34,7 @@ from flows.runtime import progress
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
-from flows.tasks import answer_inbox, erased_answers, refused_lines
+from flows.tasks import answer_inbox, answer_records, refused_lines
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks
 from flows.tasks.task_status import sweep_after
 
@@ -79,11 +79,8 @@ def _closed_lines(corpus: Corpus, data: bytes, suffix: str) -> set[int]:
 
     Nothing of such a line is kept to be fixed: what was erased, withdrawn or set aside is in no file again.
     """
-    named = erased_answers.tasks_by_line(data, is_table=suffix in SUFFIXES)
-    with corpus.read() as conn:
-        rows = rounds.tasks_among(conn, sorted(set().union(*named.values())))
-        closed = door.closures(corpus, conn, sorted({row.utterance_id for row in rows}), "annotate")
-    tasks = {row.task_id for row in rows if row.utterance_id in closed}
+    named = answer_records.tasks_by_line(data, is_table=suffix in SUFFIXES)
+    tasks = refused_lines.closed_tasks(corpus, set().union(*named.values()))
     return {number for number, ids in named.items() if ids & tasks}
 
 
@@ -121,7 +118,7 @@ def _parsed(
     All tasks are read only where a row names one that can't be seen in the bytes: a wrong id, or one that is escaped.
     """
     data = as_utf8(data) if suffix in SUFFIXES else data
-    named = sorted({found.decode() for found in erased_answers.TASK_ID.findall(data)})
+    named = sorted({found.decode() for found in answer_records.TASK_ID.findall(data)})
     for among in (named, None):
         tasks = asked_tasks(corpus, names, people_settings, among)
         with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:

@@ -1,104 +1,79 @@
-"""Answers in files: the lines that name a task of an erased utterance go, merged, refused or not read yet.
+"""Answers in files: the records that name a task of an erased utterance go, merged, refused or not read yet.
 
-A file whose lines go is taken first, as a merge takes it, so that a tool that writes to it starts a new one.
+A file whose records go is taken first, as a merge takes it, so that a tool that writes to it starts a new one.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
 
-from annotation.csv_tables import SUFFIXES, as_utf8, header_end
+from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.storage.durable_write import write_file
 from corpus.tables import erased, rounds
-from flows.tasks import answer_inbox
-
-TASK_ID: Final = re.compile(rb"t[0-9a-f]{31}")
-"""A task id, see `corpus.records.annotations.task_id`, in the bytes of a file of answers."""
+from flows.tasks import answer_inbox, answer_records
+from flows.tasks.refused_lines import Dropped
 
 
-def tasks_by_line(data: bytes, *, is_table: bool) -> dict[int, set[str]]:
-    """Return by number, from 1, the task ids that each filled line of an answer file names; headers are left out."""
-    lines = (as_utf8(data) if is_table else data).split(b"\n")
-    first = header_end(data) + 1 if is_table else 1
-    return {n: _ids_in(line) for n, line in enumerate(lines, 1) if n >= first and line.strip()}
+def drop_erased(corpus: Corpus, folder: Path) -> Dropped:
+    """Remove from the files of an answers folder the records that name a task of an erased utterance.
 
-
-def _ids_in(line: bytes) -> set[str]:
-    found = {each.decode() for each in TASK_ID.findall(line)}
-    if b"\\" in line:  # an id may be escaped
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            return found
-        found |= {str(row["task_id"])} if isinstance(row, dict) and "task_id" in row else set()
-    return found
-
-
-def drop_erased(corpus: Corpus, folder: Path) -> int:
-    """Remove from the files of an answers folder the lines that name a task of an erased utterance; return how many.
-
-    Of files with refused lines those go, too, that name no task of the home: nobody can say whose text is in them.
+    Records that name no task of the home stay and are counted: nobody can say whose text is in them. A file that can't
+    be read or written is named, and stops no other.
     """
-    dropped = 0
-    for path in _files(folder):
-        refused = answer_inbox.REFUSED.fullmatch(path.name) is not None
-        dropped += _drop(corpus, path, unnamed=refused)
+    dropped = Dropped()
+    for path in _files(folder, dropped):
+        try:
+            dropped.lines += _drop(corpus, path, dropped)
+        except (UsageError, OSError) as error:
+            _not_done(dropped, path, error)
     for path in answer_inbox.waiting_files(folder):
         if answer_inbox.TAKEN.fullmatch(path.name):  # by a run that was killed; the next merge takes it again
-            answer_inbox.give_back(path)
+            try:
+                answer_inbox.give_back(path)
+            except OSError as error:
+                _not_done(dropped, path, error)
     return dropped
 
 
-def _files(folder: Path) -> list[Path]:
+def _not_done(dropped: Dropped, path: Path, error: UsageError | OSError) -> None:
+    name = answer_inbox.original_name(path)
+    changed = f"annotation file {name} can't be changed: {type(error).__name__}; fix it"
+    dropped.not_done[name] = changed if isinstance(error, OSError) else str(error)
+
+
+def _files(folder: Path, dropped: Dropped) -> list[Path]:
     """Return the files of answers, waiting, taken and refused ones, without those that a killed run did not finish."""
     if not folder.is_dir():
         return []
     named = [path for path in sorted(folder.iterdir()) if path.is_file()]
     for path in named:
         if answer_inbox.UNFINISHED.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                _not_done(dropped, path, error)
     return [*answer_inbox.waiting_files(folder), *(path for path in named if answer_inbox.REFUSED.fullmatch(path.name))]
 
 
-def _drop(corpus: Corpus, path: Path, *, unnamed: bool) -> int:
-    lines = _lines_to_drop(corpus, path, answer_inbox.read(path), unnamed=unnamed)
-    if not lines:
-        return 0
-    place, data = (path, answer_inbox.read(path)) if unnamed else answer_inbox.take(path)
-    while True:
-        lines = _lines_to_drop(corpus, path, data, unnamed=unnamed)
-        kept = _without(data, lines, is_table=_is_table(path))
-        if answer_inbox.read(place) == data:
-            break
-        data = answer_inbox.read(place)  # a tool wrote to it meanwhile
-    if kept is None:
-        place.unlink()
-    else:
-        write_file(place, [kept], temporary=place.with_name(f".{place.name.lstrip('.')}.refused.jsonl.tmp"))
-    return len(lines)
+def _drop(corpus: Corpus, path: Path, dropped: Dropped) -> int:
+    """Remove the records from one file; return how many lines, and count those that name no task of the home."""
 
+    def gone(ids: Collection[str]) -> Collection[str]:
+        with corpus.read() as conn:
+            return erased.erased_tasks(conn, sorted(ids))
 
-def _lines_to_drop(corpus: Corpus, path: Path, data: bytes, *, unnamed: bool) -> set[int]:
-    named = tasks_by_line(data, is_table=_is_table(path))
-    ids = sorted(set().union(*named.values()))
+    is_table = answer_records.is_table(path)
+    data = answer_inbox.read(path)
+    found = answer_records.records(data, is_table=is_table)
+    ids = sorted(set().union(*(record.tasks for record in found)))
     with corpus.read() as conn:
-        gone = erased.erased_tasks(conn, ids)
         known = {row.task_id for row in rounds.tasks_among(conn, ids)}
-    return {number for number, tasks in named.items() if tasks & gone or (unnamed and not tasks & known)}
-
-
-def _without(data: bytes, lines: Collection[int], *, is_table: bool) -> bytes | None:
-    """Return the bytes without those lines; None where no other line but a header is filled."""
-    every = (as_utf8(data) if is_table else data).split(b"\n")
-    kept = [line for number, line in enumerate(every, 1) if number not in lines]
-    header = header_end(data) if is_table else 0
-    return b"\n".join(kept) if any(line.strip() for line in kept[header:]) else None
-
-
-def _is_table(path: Path) -> bool:
-    return Path(answer_inbox.original_name(path)).suffix.lower() in SUFFIXES
+    nameless = sum(not record.tasks & known for record in found)
+    if nameless:
+        name = answer_inbox.original_name(path)
+        dropped.nameless[name] = dropped.nameless.get(name, 0) + nameless
+    if not answer_records.without(data, gone, is_table=is_table)[1]:
+        return 0
+    refused = answer_inbox.REFUSED.fullmatch(path.name) is not None
+    return answer_records.drop(path if refused else answer_inbox.take(path)[0], gone)

@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-from annotation.csv_tables import SUFFIXES, header_end
 from corpus import door
+from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.storage.durable_write import write_file
 from corpus.tables import rounds
+from flows.tasks import answer_records
 from flows.tasks.answer_inbox import REFUSED
 
-_TASK_ID: Final = re.compile(rb"t[0-9a-f]{31}")
 
+@dataclass
+class Dropped:
+    """What was removed from files of answers.
 
-def drop_closed(corpus: Corpus, answers: Path) -> int:
-    """Drop the refused lines of utterances that are closed for annotation; return how many lines.
-
-    A line is one of an utterance where it has the id of its task. A line of a table without an id goes on the line
-    before it, as a text may have several.
+    Attributes:
+        lines: how many lines.
+        not_done: by file why that could not be done there.
+        nameless: by file how many records name no task of the home; they stay, as nobody can say whose they are.
     """
-    if not answers.is_dir():
-        return 0
-    files = sorted(path for path in answers.iterdir() if path.is_file() and REFUSED.fullmatch(path.name))
-    contents = {path: path.read_bytes() for path in files}
-    closed = _closed_tasks(corpus, {each.decode() for data in contents.values() for each in _TASK_ID.findall(data)})
-    return sum(_drop(path, data, closed) for path, data in contents.items()) if closed else 0
+
+    lines: int = 0
+    not_done: dict[str, str] = field(default_factory=dict)
+    nameless: dict[str, int] = field(default_factory=dict)
 
 
-def _closed_tasks(corpus: Corpus, task_ids: set[str]) -> set[bytes]:
+def closed_tasks(corpus: Corpus, task_ids: Collection[str]) -> set[str]:
+    """Return those of the tasks whose utterances are closed for annotation."""
     with corpus.read() as conn:
         utterance_of = {row.task_id: row.utterance_id for row in rounds.tasks_among(conn, sorted(task_ids))}
         closed = door.closures(corpus, conn, sorted(set(utterance_of.values())), "annotate")
-    return {task_id.encode() for task_id, utterance_id in utterance_of.items() if utterance_id in closed}
+    return {task_id for task_id, utterance_id in utterance_of.items() if utterance_id in closed}
 
 
-def _drop(path: Path, data: bytes, closed: set[bytes]) -> int:
-    is_table = path.suffix.lower() in SUFFIXES
-    header = header_end(data) if is_table else 0
-    lines = data.removesuffix(b"\n").split(b"\n")
-    kept: list[bytes] = []
-    dropping = False
-    for number, line in enumerate(lines, 1):
-        ids = set(_TASK_ID.findall(line))
-        dropping = bool(ids & closed) if ids or not is_table else dropping
-        if number <= header or not dropping:
-            kept.append(line)
-    if len(kept) == len(lines):
-        return 0
-    if len(kept) == header:
-        path.unlink()
-    else:
-        write_file(path, [b"\n".join(kept) + b"\n"], temporary=path.with_name(f".{path.name}.tmp"))
-    return len(lines) - len(kept)
+def drop_closed(corpus: Corpus, answers: Path) -> Dropped:
+    """Drop the refused records of utterances that are closed for annotation; a file that can't be read stops no other.
+
+    A record without a task of the home stays until it is fixed or its time is over.
+    """
+    dropped = Dropped()
+    if not answers.is_dir():
+        return dropped
+    for path in sorted(path for path in answers.iterdir() if path.is_file() and REFUSED.fullmatch(path.name)):
+        try:
+            dropped.lines += answer_records.drop(path, lambda ids: closed_tasks(corpus, ids))
+        except UsageError as error:
+            dropped.not_done[path.name] = str(error)
+    return dropped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,6 +102,7 @@ class SweepReport(Result):
             marked some; None where it marked none.
         removed: how many tasks were removed from the annotation backend; None where none is set.
         not_done: why none could be removed there; None where it was done, and where no backend is set.
+        unreached: by file of refused lines why its lines could not be removed; None where all were reached.
     """
 
     closed: int
@@ -110,6 +111,7 @@ class SweepReport(Result):
     withdrawn: tuple[str, ...] | None = None
     removed: int | None = None
     not_done: str | None = None
+    unreached: Mapping[str, str] | None = None
 
 
 def sweep(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> SweepReport:
@@ -131,8 +133,14 @@ def sweep(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> SweepRe
             op.result = {"closed": len(now.to_close), "released": len(now.unused_leases)}
     marked = consent_use.mark_learners(corpus)
     removed = task_folder.clear(folder, answers, due_days, now.rounds, now.wanted, corpus.clock())
-    lines = refused_lines.drop_closed(corpus, answers)
-    return SweepReport(closed=len(now.to_close), files=removed, lines=lines or None, withdrawn=tuple(marked) or None)
+    dropped = refused_lines.drop_closed(corpus, answers)
+    return SweepReport(
+        closed=len(now.to_close),
+        files=removed,
+        lines=dropped.lines or None,
+        withdrawn=tuple(marked) or None,
+        unreached=dropped.not_done or None,
+    )
 
 
 @contextmanager

@@ -182,6 +182,19 @@ def test_a_part_whose_rows_are_all_erased_goes(corpus: Corpus) -> None:
     assert orphans.missing(corpus) == []
 
 
+def test_a_replaced_file_that_a_row_names_again_is_not_removed(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    score(corpus, ids)
+    paths = {path for path, _ in files.listing(corpus.fs, corpus.root)}
+    stray = "parts/stray"
+    files.store(corpus.fs, corpus.root, stray, b"replaced")
+    with writing(corpus.records) as conn:
+        conn.execute(sa.insert(schema.doomed), [{"path": path} for path in [*paths, stray]])
+    assert erasure.purge(corpus) == 1
+    assert {path for path, _ in files.listing(corpus.fs, corpus.root)} == paths
+    assert (orphans.missing(corpus), erasure.purge(corpus)) == ([], 0)
+
+
 def test_the_bytes_of_the_erased_are_in_no_file(corpus: Corpus, tmp_path: Path) -> None:
     ids = full(corpus)
     with corpus.read() as conn:

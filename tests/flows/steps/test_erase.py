@@ -75,7 +75,7 @@ def planted(home: Path) -> Iterator[Planted]:
         table = f"task_id,annotator_id,verdict,transcript\n{gone.task_id},eve,labelled,{PLANTED}\n"
         (answers / "b.csv").write_text(table + f"{other.task_id},eve,labelled,some jazz\n")
         line = json.dumps({"task_id": gone.task_id, "verdict": "odd", "transcript": PLANTED}).encode()
-        whose = json.dumps({"task_id": "t-typo", "verdict": "odd", "transcript": PLANTED}).encode()
+        whose = json.dumps({"task_id": "t-typo", "verdict": "odd", "transcript": "whose"}).encode()
         kept = json.dumps({"task_id": other.task_id, "verdict": "odd", "transcript": "kept"}).encode()
         (answers / "old.refused.jsonl").write_bytes(b"\n".join([line, whose, kept]) + b"\n")
         made = Planted(world, gone.utterance_id, gone.task_id)
@@ -129,7 +129,8 @@ def everything_is_gone(settings: Settings, made: Planted) -> None:
     answers = settings.answers
     assert "some jazz" in (answers / "a.jsonl").read_text()
     assert "some jazz" in (answers / "b.csv").read_text()
-    assert json.loads((answers / "old.refused.jsonl").read_text())["transcript"] == "kept"
+    refused = (answers / "old.refused.jsonl").read_text().splitlines()
+    assert [json.loads(line)["transcript"] for line in refused] == ["whose", "kept"]
 
 
 def test_the_command_erases_an_account_from_every_file_and_names_it_nowhere(tmp_path: Path):
@@ -231,6 +232,26 @@ def test_a_late_answer_to_what_was_erased_is_refused_and_no_line_of_it_is_kept(m
     assert sum(report.refused.values()) == 2
     assert "kept" in (settings.answers / "late.refused.jsonl").read_text()
     assert left_of(settings.home, made) == []
+
+
+def test_what_names_no_task_stays_and_is_counted(made: Planted):
+    report = run(made.world.corpus, made.world.settings, "utterance", made.gone)
+    assert report.finished is not None
+    assert (report.finished.nameless, report.finished.answer_lines) == ({"old.refused.jsonl": 1}, 3)
+
+
+@pytest.mark.parametrize("name", ["0.refused.jsonl", "0.jsonl", "0.csv"])
+def test_a_file_that_cant_be_read_is_named_and_stops_no_other(made: Planted, name: str):
+    settings, corpus = made.world.settings, made.world.corpus
+    unreadable = settings.answers / name
+    unreadable.symlink_to("/proc/self/mem")  # nobody can read its first byte
+    report = run(corpus, settings, "utterance", made.gone)
+    assert report.finished is not None
+    assert report.finished.not_done == {"tasks": f"annotation file {name} can't be read: OSError; fix it"}
+    unreadable.unlink()
+    assert left_of(settings.answers, made) == []
+    erase.finish(corpus, settings)
+    everything_is_gone(settings, made)
 
 
 # --- what does not answer ---------------------------------------------------------------------------------------------

@@ -54,3 +54,27 @@ def test_an_answer_that_comes_after_the_withdrawal_is_not_kept(world: World) -> 
     merge_file(world.corpus, world.settings, file, from_inbox=True)
     left = [path for path in world.settings.answers.iterdir() if SAID.encode() in path.read_bytes()]
     assert left == []
+
+
+def test_a_late_answer_in_several_lines_is_not_kept(world: World) -> None:
+    world.export()
+    of = {task.utterance_id: task.task_id for task in world.tasks()}
+    withdraw(world, "account-1")
+    file = world.settings.answers / "late.csv"
+    rows = f'{of[world.ids[1]]},ann,labelled,"some\n{SAID}\nand {SAID}"\n,bob,labelled,stays\n'
+    file.write_text("task_id,annotator_id,verdict,transcript\n" + rows)
+    merge_file(world.corpus, world.settings, file, from_inbox=True)
+    (left,) = world.settings.answers.iterdir()
+    assert left.read_text() == "task_id,annotator_id,verdict,transcript\n,bob,labelled,stays\n"
+
+
+def test_a_file_that_cant_be_read_stops_no_other(world: World) -> None:
+    world.export()
+    task = next(task for task in world.tasks() if task.utterance_id == world.ids[1])
+    other = world.settings.answers / "b.refused.jsonl"
+    other.write_text(json.dumps({"task_id": task.task_id, "transcript": SAID}) + "\n")
+    (world.settings.answers / "a.refused.jsonl").symlink_to("/proc/self/mem")  # nobody can read its first byte
+    withdraw(world, "account-1")
+    report = world.sweep()
+    assert (report.lines, list(report.unreached or ())) == (1, ["a.refused.jsonl"])
+    assert not other.exists()
