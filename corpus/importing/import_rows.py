@@ -165,7 +165,9 @@ def import_rows(
         HostFault: the machine can't read a recording now; the batches before it are kept.
     """
     mapping = plan(source, settings)
-    known = ingest.model_copy(update={"notices": ingest.notices and (*ingest.notices, _NOTICE)})
+    known = ingest
+    if ingest.notice is None and ingest.notices is not None:
+        known = ingest.model_copy(update={"notices": (*ingest.notices, _NOTICE)})
     now = corpus.clock()
     latest = now + timedelta(seconds=ingest.clock_skew)
     received = accepted = one_channel = unnoticed = 0
