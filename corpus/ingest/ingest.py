@@ -150,9 +150,8 @@ def apply_consent(corpus: Corpus, manifest: Path) -> None:
             return
     readable, now = readable_rows(manifest), corpus.clock()
     faults: list[UsageError] = []
-    for rows in batches(_until_fault(readable, faults), BATCH_ROWS):
-        row_consent.apply(corpus, rows, now)
-    if _file_digest(manifest) == sha256:
+    withdrew = [row_consent.apply(corpus, rows, now) for rows in batches(_until_fault(readable, faults), BATCH_ROWS)]
+    if any(withdrew) and _file_digest(manifest) == sha256:
         with corpus.operation(operation_id, "consent") as op:
             if not op.done:
                 op.result = {"whole": not faults}

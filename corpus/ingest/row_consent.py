@@ -29,8 +29,8 @@ class NoticeSettings(Protocol):
         ...
 
 
-def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow], now: datetime) -> None:
-    """Withdraw what rows do not consent to, of all that arrived or was received until now.
+def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow], now: datetime) -> bool:
+    """Withdraw what rows do not consent to, of all that arrived or was received until now; return whether any did so.
 
     Args:
         corpus: the corpus whose vault keeps it.
@@ -43,6 +43,7 @@ def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow], now: datetime) -
         for each in row.statements if row.line not in repeated else ():
             stated[each.account] = stated.get(each.account, consent.ALL) & each.consent
     consent.apply_statements(corpus.vault, stated, now)
+    return any(allowed != consent.ALL for allowed in stated.values())
 
 
 def noticed(
