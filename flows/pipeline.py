@@ -20,7 +20,7 @@ from prefect.artifacts import create_markdown_artifact
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.storage import operation_ids
-from corpus.tables import nights, utterances
+from corpus.tables import consent_use, nights, utterances
 from flows import stages
 from flows.models.base_models import OnOther, ensure_champions
 from flows.models.inventory import names_in_use
@@ -251,7 +251,7 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     intent = stages.retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
     manifests = ingest_step.waiting_manifests(settings.inbox)
     ingested = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
-    ingested = replace(ingested, narrowed=ingested.narrowed or narrowed)
+    ingested = replace(ingested, narrowed=consent_use.total(narrowed, ingested.narrowed))
     with corpus.read() as conn:
         ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
     skipped = Skipped("the night's round was chosen before")

@@ -42,7 +42,7 @@ from corpus.ingest.usable_recordings import AHEAD, IS_AHEAD, SHOWN, Refusal, Ref
 from corpus.storage import operation_ids
 
 _NOTICE: Final = "corpus"
-"""Version of the notice of rows that name none: their speakers agreed to the corpus."""
+"""Version of the notice of rows that name none, where the settings don't: their speakers agreed to the corpus."""
 
 _BATCH_ROWS: Final = 256
 _BATCH_BYTES: Final = 64 << 20  # of audio in memory
@@ -165,6 +165,9 @@ def import_rows(
         HostFault: the machine can't read a recording now; the batches before it are kept.
     """
     mapping = plan(source, settings)
+    known = ingest
+    if ingest.notice is None and ingest.notices is not None:
+        known = ingest.model_copy(update={"notices": (*ingest.notices, _NOTICE)})
     now = corpus.clock()
     latest = now + timedelta(seconds=ingest.clock_skew)
     received = accepted = one_channel = unnoticed = 0
@@ -172,7 +175,7 @@ def import_rows(
     refused_lines: list[Refusal] = []
     refusals = Refusals("the corpus's folder")
     for batch in _batches(islice(_arrivals(source, mapping, ingest), limit)):
-        rows = row_consent.noticed(corpus, [_parsed(arrival, mapping, now) for arrival in batch], ingest)
+        rows = row_consent.noticed(corpus, [_parsed(arrival, mapping, now, ingest) for arrival in batch], known)
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
         read_recording = _reader_of(batch, ingest.audio)
         report = ingest_batch(corpus, operation_id, rows, read_recording, latest, refusals)
@@ -255,7 +258,7 @@ def preview(
     looked_at = 0
     for arrival in islice(_arrivals(source, mapping, ingest), limit or _PREVIEW_ROWS):
         looked_at += 1
-        problem = _problem(arrival, _parsed(arrival, mapping, now), ingest, latest)
+        problem = _problem(arrival, _parsed(arrival, mapping, now, ingest), ingest, latest)
         if problem is not None:
             problems.append(Problem(arrival.number, *problem))
     if not looked_at:
@@ -317,7 +320,7 @@ def _arrivals(source: Source, mapping: Plan, ingest: IngestSettings) -> Iterator
         yield _Arrival(number, values, audio)
 
 
-def _parsed(arrival: _Arrival, mapping: Plan, now: datetime) -> ManifestRow | BadRow:
+def _parsed(arrival: _Arrival, mapping: Plan, now: datetime, ingest: IngestSettings) -> ManifestRow | BadRow:
     if arrival.fault is not None:
         return arrival.fault
     values = dict(arrival.values)
@@ -325,7 +328,7 @@ def _parsed(arrival: _Arrival, mapping: Plan, now: datetime) -> ManifestRow | Ba
         values["event_id"] = "import/" + _event_id(arrival)
     # Only after the event id, which must not depend on the time of the import
     values.setdefault("arrived_at", now.isoformat())
-    values.setdefault("notice", _NOTICE)
+    values.setdefault("notice", ingest.notice or _NOTICE)
     row = parse(arrival.number, values | {"audio": f"row {arrival.number}"})
     if isinstance(row, BadRow):
         return replace(row, detail=mapping.with_column(row.detail))

@@ -137,12 +137,34 @@ def ingest(
 def apply_consent(corpus: Corpus, manifest: Path) -> None:
     """Withdraw what the rows of a manifest do not consent to; nothing is ingested.
 
+    It is done once for the same bytes: stated again each night that the manifest waits, it would close newer clips.
+
     Raises:
-        UsageError: the manifest can't be read to its end.
+        UsageError: it is no manifest, and withdraws nothing; or it can't be read to its end.
         HostFault: the machine can't read it now.
     """
-    for rows in batches(read(manifest), BATCH_ROWS):
-        row_consent.apply(corpus, rows)
+    sha256 = _file_digest(manifest)
+    operation_id = operation_ids.manifest_consent(sha256)
+    with corpus.read() as conn:
+        if committed(conn, operation_id):
+            return
+    readable, now = readable_rows(manifest), corpus.clock()
+    faults: list[UsageError] = []
+    withdrew = [row_consent.apply(corpus, rows, now) for rows in batches(_until_fault(readable, faults), BATCH_ROWS)]
+    if any(withdrew) and _file_digest(manifest) == sha256:
+        with corpus.operation(operation_id, "consent") as op:
+            if not op.done:
+                op.result = {"whole": not faults}
+    if faults:
+        raise faults[0]
+
+
+def _until_fault(rows: Iterator[ManifestRow | BadRow], faults: list[UsageError]) -> Iterator[ManifestRow | BadRow]:
+    """Yield the rows before the fault of a damaged file, which has the same one each time, and keep that fault."""
+    try:
+        yield from rows
+    except UsageError as fault:
+        faults.append(fault)
 
 
 def _ingest_new(

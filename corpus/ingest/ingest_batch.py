@@ -119,8 +119,9 @@ def ingest_batch(
     if result is not None:
         return batch_report(result)
     # Before anything else, so that no refusal and no fault of a clip, a store or the machine loses a withdrawal.
-    row_consent.apply(corpus, rows)
-    written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
+    now = corpus.clock()
+    row_consent.apply(corpus, rows, now)
+    written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals, now)
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:  # by another process meanwhile
             return batch_report(op.result)
@@ -161,8 +162,9 @@ def ingest_refused(
             refused = ingest_batches.refused_lines(conn, [batch_id])
         rows = [row for row in rows if row.line in refused]
         # The others stated their consent when they were refused; stated again each night, it would close for good.
-        row_consent.apply(corpus, row_consent.not_received(corpus, rows))
-        written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals)
+        now = corpus.clock()
+        row_consent.apply(corpus, row_consent.not_received(corpus, rows), now)
+        written = _write_usable(corpus, operation_id, rows, read_recording, latest, refusals, now)
         with corpus.operation(operation_id, "ingest") as op:
             if op.done:  # by another process, since the id was found free
                 continue
@@ -233,11 +235,12 @@ def _write_usable(
     read_recording: ReadRecording,
     latest: datetime,
     refusals: Refusals,
+    now: datetime,
 ) -> list[_Written]:
     """Write keys and packs of the rows that are usable."""
     refusals.begin()
     usable = usable_rows(rows, latest, refusals)
-    receipts = row_consent.first_receipts_of(corpus, rows)
+    receipts = row_consent.first_receipts_of(corpus, rows, now)
     seen: set[str] = set()
     written = []
     with corpus.read() as conn:

@@ -29,14 +29,21 @@ class NoticeSettings(Protocol):
         ...
 
 
-def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> None:
-    """Withdraw what rows do not consent to, of all that arrived or was received until now."""
+def apply(corpus: Corpus, rows: Sequence[ManifestRow | BadRow], now: datetime) -> bool:
+    """Withdraw what rows do not consent to, of all that arrived or was received until now; return whether any did so.
+
+    Args:
+        corpus: the corpus whose vault keeps it.
+        rows: of a batch.
+        now: receipt of the batch; that of its clips must be the same, else a no closes none of them that is ahead.
+    """
     repeated = _repeated(corpus, rows)
     stated: dict[str, frozenset[str]] = {}
     for row in rows:
         for each in row.statements if row.line not in repeated else ():
             stated[each.account] = stated.get(each.account, consent.ALL) & each.consent
-    consent.apply_statements(corpus.vault, stated, corpus.clock())
+    consent.apply_statements(corpus.vault, stated, now)
+    return any(allowed != consent.ALL for allowed in stated.values())
 
 
 def noticed(
@@ -44,17 +51,23 @@ def noticed(
 ) -> list[ManifestRow | BadRow]:
     """Return the rows with the consents that count: one to annotation only with a notice that says so.
 
-    Where a row names no notice, it is that of its account, as stated apart from rows, or that of the settings.
+    Where a row names no notice, it is that of its account, as stated apart from rows before the clip arrived and was
+    received, or that of the settings.
     """
     asked = {row.account for row in rows if isinstance(row, ManifestRow) and "annotate" in row.consent}
     if not asked:
         return list(rows)
     stated = stated_consent.notices(corpus.vault, sorted(asked)) if settings.notice is None else {}
+    receipts = first_receipts_of(corpus, rows, corpus.clock()) if stated else {}
+
+    def seen_before(row: ManifestRow) -> str | None:
+        notice = stated.get(row.account)
+        return notice.version if notice is not None and notice.at < min(row.arrived_at, receipts[row.line]) else None
 
     def counted(row: ManifestRow | BadRow) -> ManifestRow | BadRow:
         if isinstance(row, BadRow) or "annotate" not in row.consent:
             return row
-        seen = row.notice or stated.get(row.account) or settings.notice
+        seen = row.notice or seen_before(row) or settings.notice
         if seen is not None and (settings.notices is None or seen in settings.notices):
             return replace(row, notice=seen)
         return replace(row, consent=row.consent - {"annotate"}, unnoticed=True)
@@ -63,21 +76,19 @@ def noticed(
 
 
 def _repeated(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> set[int]:
-    """Return the lines of stored events without a time of their own that state the same consent as when ingested.
+    """Return the lines of stored events that take back nothing of the consent that these were ingested with.
 
-    Such a statement is of its first import. Taken as one of this import it would withdraw from newer clips.
+    Such a statement is that of the first delivery, and counted then. Taken as a new one it would withdraw from newer
+    clips, wherever a manifest or a corpus delivers all rows so far again.
     """
-    undated = {
-        row.line: row for row in rows if isinstance(row, ManifestRow) and not row.dated and row.consent != consent.ALL
-    }
-    named = event_utterances(corpus, undated.values())
+    asked = {row.line: row for row in rows if isinstance(row, ManifestRow) and row.statements[0].consent != consent.ALL}
+    named = event_utterances(corpus, asked.values())
     stored = consent.ingested_consents(corpus.vault, list(named.values()))
-    return {line for line, utterance_id in named.items() if stored.get(utterance_id) == undated[line].consent}
+    return {line for line, id_ in named.items() if id_ in stored and stored[id_] <= asked[line].statements[0].consent}
 
 
-def first_receipts_of(corpus: Corpus, rows: Sequence[ManifestRow | BadRow]) -> dict[int, datetime]:
+def first_receipts_of(corpus: Corpus, rows: Sequence[ManifestRow | BadRow], now: datetime) -> dict[int, datetime]:
     """Return when the event of each valid row was first received, by line: now, unless it was refused before."""
-    now = corpus.clock()
     events = {row.line: _event(row) for row in rows if isinstance(row, ManifestRow)}
     known = first_receipts.known(corpus.vault, list(events.values()))
     return {line: min(known.get(event, now), now) for line, event in events.items()}
@@ -103,7 +114,11 @@ def keep_first_receipts(
     """
     waiting = [row for row in rows if isinstance(row, ManifestRow) and reasons.get(row.line) in MAY_CHANGE]
     if waiting:
-        first_receipts.keep(corpus.vault, [_event(row) for row in waiting], min(receipts[row.line] for row in waiting))
+        received: dict[Event, datetime] = {}
+        for row in waiting:
+            at = receipts[row.line]
+            received[_event(row)] = min(at, received.get(_event(row), at))
+        first_receipts.keep(corpus.vault, received)
 
 
 def _event(row: ManifestRow) -> Event:

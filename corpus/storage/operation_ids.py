@@ -17,6 +17,11 @@ def ingest_manifest(sha256: str) -> str:
     return f"ingest/{sha256}"
 
 
+def manifest_consent(sha256: str) -> str:
+    """Return the id of applying what the rows of a manifest withdraw, by the digest of its bytes."""
+    return f"consent/{sha256}"
+
+
 def ingest_manifest_batch(sha256: str, start: int, rows: int) -> str:
     """Return the id of ingesting `rows` rows of a manifest from row `start` on, counted from 0."""
     return f"ingest/{sha256}/{start}+{rows}"

@@ -88,6 +88,13 @@ def narrowed_since(corpus: Corpus, earlier: Before) -> Narrowed | None:
     return Narrowed(len(set(speakers.values())), len(unused), len(set(speakers) - unused))
 
 
+def total(first: Narrowed | None, then: Narrowed | None) -> Narrowed | None:
+    """Return what two rounds of withdrawals took out of use; a customer or clip that both narrowed counts in both."""
+    if first is None or then is None:
+        return first or then
+    return Narrowed(first.accounts + then.accounts, first.labels + then.labels, first.clips + then.clips)
+
+
 def needed(row: LabelRow) -> str:
     """Return the consent that the use of a label needs."""
     return "annotate" if row.judges else "train"

@@ -5,7 +5,7 @@ When such an event is accepted later, it was still first received at that time: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,9 +19,9 @@ from corpus.vault.vault_schema import first_receipts
 _PREFIX: Final = "first_receipt"
 
 
-def keep(vault: Vault, events: Iterable[Event], at: datetime) -> None:
-    """Keep when events were first received; those that are known keep their time."""
-    rows = [{"event": each, "received_at": at} for each in _hashed(vault, set(events)).values()]
+def keep(vault: Vault, received: Mapping[Event, datetime]) -> None:
+    """Keep when each event was first received; those that are known keep their time."""
+    rows = [{"event": each, "received_at": received[event]} for event, each in _hashed(vault, received).items()]
     if rows:
         with writing(vault.engine) as conn:
             insert_new(conn, first_receipts, rows)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -58,6 +59,13 @@ class AccountConsent:
     uses: Mapping[str, Use]
     utterances: Mapping[str, int]
     notice: str | None
+
+
+class Notice(NamedTuple):
+    """The version of a notice, and when it was stated; it counts for what arrives and is received after that."""
+
+    version: str
+    at: datetime
 
 
 def account_consent(vault: Vault, account: str) -> AccountConsent:
@@ -136,15 +144,15 @@ def agree(
     return counts
 
 
-def notices(vault: Vault, of: Sequence[str]) -> dict[str, str]:
+def notices(vault: Vault, of: Sequence[str]) -> dict[str, Notice]:
     """Return the notice that each account's customer saw when it last agreed to annotation, where it did."""
     account_of = {account_key(vault, account): account for account in of}
-    statement = sa.select(accounts.c.account_key, accounts.c.notice).where(
+    statement = sa.select(accounts.c.account_key, accounts.c.notice, accounts.c.agreed_at).where(
         accounts.c.notice.is_not(None), accounts.c.agreed.bitwise_and(mask_of(["annotate"])) != 0
     )
     with reading(vault.engine) as conn:
         found = fetch_among(conn, statement, accounts.c.account_key, list(account_of))
-        return {account_of[row.account_key]: row.notice for row in found}
+        return {account_of[row.account_key]: Notice(row.notice, row.agreed_at) for row in found}
 
 
 def is_known(vault: Vault, account: str) -> bool:

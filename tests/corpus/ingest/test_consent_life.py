@@ -85,7 +85,8 @@ def reference(files: list[File]) -> dict[int, frozenset[str]]:
         now += file.wait
         rows = file.rows if file.again is None else waiting.get(file.again, ())
         for row in rows:
-            closed |= {use: now for use in ALL - row.uses if file.again is None}
+            delivered_again = row.event in stored and stored[row.event][0] <= row.uses
+            closed |= {use: now for use in ALL - row.uses if file.again is None and not delivered_again}
             if row.hour <= now and "score" in row.uses and row.event not in stored:
                 stored[row.event] = (row.uses, min(row.hour, first.get(row.event, now)))
         waiting[number if file.again is None else file.again] = [row for row in rows if row.hour > now]
@@ -129,6 +130,14 @@ NOTHING: tuple[Row, ...] = (Row(9, 0, ALL),)
 @example(drawn=[File(1, (Row(0, 4, ALL),)), File(1, (Row(1, 2, SCORE),)), File(3, (Row(0, 4, ALL),))])  # sent again
 @example(drawn=[File(1, (Row(0, 1, ALL),)), File(1, (Row(1, 2, SCORE),)), File(1, (Row(0, 3, ALL),))])  # a duplicate
 @example(drawn=[File(1, (Row(1, 2, SCORE),)), File(1, (Row(0, 2, ALL),)), File(1, NOTHING, again=0)])  # a no again
+@example(  # all rows so far again, with a newer yes between; then the old row with less than it was stored with
+    drawn=[
+        File(1, (Row(0, 0, SCORE),)),
+        File(1, (Row(1, 2, ALL),)),
+        File(1, (Row(0, 0, SCORE),)),
+        File(1, (Row(1, 2, SCORE),)),
+    ]
+)
 def test_each_utterance_keeps_what_the_reference_leaves_it(life: Life, drawn: list[File]) -> None:
     one = Life(life.corpus, life.folder, life.now)
     files = [

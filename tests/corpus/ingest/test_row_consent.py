@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from corpus.errors import HostFault, UsageError
 from corpus.handle import Corpus
-from corpus.ingest.ingest import IngestSettings, ingest
-from corpus.vault import consent, stated_consent
+from corpus.ingest.ingest import IngestSettings, apply_consent, ingest
+from corpus.vault import consent, first_receipts, stated_consent
 from tests.corpus.arrivals import NAME, NOW, good_recording, row, utterance_of
 from tests.corpus.stored import corpus_at
 
@@ -131,12 +131,119 @@ def test_a_consent_that_cannot_be_read_closes_annotation_and_training(
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_it_closes_also_in_a_manifest_without_a_readable_row(
+def test_a_manifest_without_a_readable_consent_withdraws_nothing(
     corpus: Corpus, tmp_path: Path, ada: str, kind: str
 ) -> None:
-    with contextlib.suppress(UsageError):
+    with pytest.raises(UsageError):
         ingest_lines(corpus, tmp_path, UNREADABLE[kind](row(account=ADA)))
+    assert left(corpus, ada) == consent.ALL
+
+
+def test_a_manifest_whose_consents_have_another_name_withdraws_nothing(
+    corpus: Corpus, tmp_path: Path, ada: str
+) -> None:
+    renamed = [{"consents" if name == "consent" else name: value for name, value in row(account=ADA).items()}] * 3
+    with pytest.raises(UsageError, match="nothing is counted"):
+        ingest_lines(corpus, tmp_path, *map(as_json, renamed))
+    with pytest.raises(UsageError, match="nothing is counted"):
+        apply_consent(corpus, max(tmp_path.glob("manifest-*")))
+    assert left(corpus, ada) == consent.ALL
+
+
+def at(corpus: Corpus, hours: float) -> Corpus:
+    """The corpus, so many hours later."""
+    return replace(corpus, clock=lambda: NOW + timedelta(hours=hours))
+
+
+def arrived(hours: float) -> str:
+    return (NOW + timedelta(hours=hours)).isoformat()
+
+
+def test_a_row_that_is_delivered_again_closes_no_newer_clip_unless_it_allows_less(
+    corpus: Corpus, tmp_path: Path, ada: str
+) -> None:
+    old = row(account=ADA, event_id="old", consent=["score", "train"], notice=None)
+    ingest_lines(corpus, tmp_path, as_json(old))
+    newer = row(account=ADA, event_id="newer", arrived_at=arrived(1.5))
+    ingest_lines(at(corpus, 2), tmp_path, as_json(newer))
+    ingest_lines(at(corpus, 3), tmp_path, as_json(old), as_json(newer), as_json(row()))
+    assert left(corpus, utterance_of(corpus, ADA, "newer")) == consent.ALL
+    ingest_lines(at(corpus, 4), tmp_path, as_json(old | {"consent": ["score"]}), as_json(row()))
+    assert left(corpus, utterance_of(corpus, ADA, "newer")) == SCORE
+
+
+def test_a_row_without_a_notice_that_is_delivered_again_closes_no_newer_clip(
+    corpus: Corpus, tmp_path: Path, ada: str
+) -> None:
+    old = row(account=ADA, event_id="old", consent=["score", "annotate"], notice=None)
+    ingest_lines(corpus, tmp_path, as_json(old))
+    ingest_lines(at(corpus, 2), tmp_path, as_json(row(account=ADA, event_id="newer", arrived_at=arrived(1.5))))
+    again = tmp_path / "again.jsonl"
+    again.write_bytes(as_json(old))
+    apply_consent(at(corpus, 3), again)
+    assert left(corpus, utterance_of(corpus, ADA, "newer")) == consent.ALL
+
+
+def test_a_manifest_that_waits_is_applied_once(corpus: Corpus, tmp_path: Path, ada: str) -> None:
+    waits = tmp_path / "waits.jsonl"
+    waits.write_bytes(as_json(row(account=ADA, consent=["score"], audio="nowhere.wav")))
+    apply_consent(at(corpus, 1), waits)
     assert left(corpus, ada) == SCORE
+    ingest_lines(at(corpus, 3), tmp_path, as_json(row(account=ADA, event_id="newer", arrived_at=arrived(2))))
+    apply_consent(at(corpus, 4), waits)
+    assert left(corpus, utterance_of(corpus, ADA, "newer")) == consent.ALL
+    waits.write_bytes(as_json(row(account=ADA, consent=["score"], audio="other.wav")))
+    apply_consent(at(corpus, 5), waits)
+    assert left(corpus, utterance_of(corpus, ADA, "newer")) == SCORE
+
+
+def test_a_damaged_manifest_that_waits_is_applied_once(corpus: Corpus, tmp_path: Path, ada: str) -> None:
+    whole = pa.Table.from_pylist([row(account=ADA, consent=["score"]) for _ in range(600)])
+    waits = tmp_path / "waits.parquet"
+    pq.write_table(whole, waits, row_group_size=300, compression="none", use_dictionary=False)
+    damaged = bytearray(waits.read_bytes())
+    start = pq.ParquetFile(waits).metadata.row_group(1).column(0).data_page_offset
+    damaged[start : start + 16] = b"\xff" * 16
+    waits.write_bytes(damaged)
+    with pytest.raises(UsageError):
+        apply_consent(at(corpus, 1), waits)
+    assert left(corpus, ada) == SCORE
+    ingest_lines(at(corpus, 3), tmp_path, as_json(row(account=ADA, event_id="newer", arrived_at=arrived(2))))
+    with pytest.raises(UsageError):
+        ingest(at(corpus, 4), waits, IngestSettings())
+    assert left(corpus, utterance_of(corpus, ADA, "newer")) == consent.ALL
+
+
+def test_a_no_closes_a_row_of_the_same_batch_whose_clock_is_ahead(corpus: Corpus, tmp_path: Path) -> None:
+    good_recording(tmp_path)
+    moments = itertools.count()
+    ticking = replace(corpus, clock=lambda: NOW + timedelta(seconds=next(moments)))
+    ahead = row(account=ADA, event_id="ahead", arrived_at=(NOW + timedelta(seconds=200)).isoformat())
+    ingest_lines(ticking, tmp_path, as_json(ahead), as_json(row(account=ADA, consent=["score"], audio="nowhere.wav")))
+    assert left(corpus, utterance_of(corpus, ADA, "ahead")) == SCORE
+
+
+def test_a_notice_that_is_stated_later_does_not_count_for_rows_from_before(corpus: Corpus, tmp_path: Path) -> None:
+    good_recording(tmp_path)
+    ahead = row(account=ADA, event_id="ahead", notice=None, arrived_at=arrived(3))
+    ingest_lines(corpus, tmp_path, as_json(ahead), as_json(row()))
+    stated_consent.agree(corpus.vault, ADA, ["annotate"], NOW + timedelta(hours=1), "desk", notice="v1")
+    late = row(account=ADA, event_id="late", notice=None, arrived_at=arrived(0.5))
+    after = row(account=ADA, event_id="after", notice=None, arrived_at=arrived(1.5))
+    ingest_lines(at(corpus, 4), tmp_path, *map(as_json, (ahead, late, after)))
+    counts = {name: left(corpus, utterance_of(corpus, ADA, name)) for name in ("ahead", "late", "after")}
+    without_annotation = consent.ALL - {"annotate"}
+    assert counts == {"ahead": without_annotation, "late": without_annotation, "after": consent.ALL}
+
+
+def test_each_waiting_row_keeps_its_own_first_receipt(corpus: Corpus, tmp_path: Path) -> None:
+    good_recording(tmp_path)
+    first = row(account=ADA, event_id="first", audio="later.wav")
+    ingest_lines(corpus, tmp_path, as_json(first), as_json(row()))
+    second = row(account=ADA, event_id="second", audio="later.wav", arrived_at=arrived(2))
+    ingest_lines(at(corpus, 2), tmp_path, as_json(first | {"attributes": {"again": "1"}}), as_json(second))
+    known = first_receipts.known(corpus.vault, [(ADA, "first"), (ADA, "second")])
+    assert known == {(ADA, "first"): NOW, (ADA, "second"): NOW + timedelta(hours=2)}
 
 
 def test_an_account_that_is_a_number_is_the_account_with_its_digits(corpus: Corpus, tmp_path: Path, ada: str) -> None:

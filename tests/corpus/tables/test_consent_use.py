@@ -64,3 +64,13 @@ def test_a_customer_who_never_allowed_more_takes_nothing_out_of_use(corpus: Corp
     assert ingested(corpus, tmp_path, row(tmp_path, 1, account="one", consent=["score"])) is None
     assert ingested(corpus, tmp_path, row(tmp_path, 2, account="one", consent=["score"])) is None
     assert consent_use.clip_uses(corpus) == ClipUses(score=2, annotate=0, train=0)
+
+
+def test_what_two_rounds_took_is_added() -> None:
+    one, two = Narrowed(accounts=1, labels=2, clips=3), Narrowed(accounts=4, labels=5, clips=6)
+    assert consent_use.total(one, two) == Narrowed(accounts=5, labels=7, clips=9)
+    assert (consent_use.total(one, None), consent_use.total(None, two), consent_use.total(None, None)) == (
+        one,
+        two,
+        None,
+    )
