@@ -25,11 +25,9 @@ def show_change(document: Mapping[str, Any]) -> None:
     """Print what statements changed, from the document of a `ConsentChange`."""
     names = ("lines", "faulty", "accounts", "unknown", "unnoticed", "narrowed")
     pairs = {name: document[name] for name in names if name in document}
-    reached = dict(document.get("reached") or {})
-    if "lines" in reached:
-        reached["refused"] = reached.pop("lines")
+    reached = worded("sweep", dict(document.get("reached") or {}))
     title = "would be stated, nothing is changed" if document["dry_run"] else "consent stated"
-    console.show_pairs(title, worded("consent", pairs | reached))
+    console.show_pairs(title, worded("consent", pairs) | reached)
     if faults := document.get("faults"):
         console.show_lines("faulty lines", [f"line {each['line']}: {each['detail']}" for each in faults])
 

@@ -46,12 +46,6 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "unknown": "accounts that the vault did not know",
         "unnoticed": "consents to annotate that do not count",
         "narrowed": "consent narrowed",
-        "closed": "tasks closed",
-        "files": "files removed from the task folder",
-        "refused": "refused lines of answers removed",
-        "withdrawn": "versions that learned from what may no longer be trained on",
-        "removed": "tasks removed from the annotation backend",
-        "not_done": "not done",
     },
     "score": {
         "scored": "clips scored now",
@@ -85,7 +79,10 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "sweep": {
         "closed": "tasks closed",
         "files": "files removed",
+        "lines": "refused lines of answers removed",
+        "withdrawn": "versions that learned from what may no longer be trained on",
         "removed": "tasks removed there",
+        "not_done": "not removed there",
     },
     "merge": {
         "files": "files read",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
+
+import sqlalchemy as sa
 
 from corpus import home_id
+from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import database
+from corpus.tables import models
 from flows.runtime import progress
 from flows.runtime.lock import hold_corpus
 from flows.runtime.results import Result
@@ -53,18 +58,29 @@ def upgrade_all(settings: Settings) -> UpgradeReport:
                 advance(1)
                 vault = SchemaChange(*database.upgrade(stores.vault, "vault"))
                 advance(2)
+                return UpgradeReport(
+                    records, vault, _upgrade_tracking(stores.records, settings.tracking, settings.home)
+                )
             finally:
                 stores.dispose()
-            return UpgradeReport(records, vault, _upgrade_tracking(settings.tracking, settings.home))
 
 
-def _upgrade_tracking(settings: TrackingSettings, home: Path) -> str:
-    """Upgrade MLflow's store where it is a database that earmark opens itself; return one sentence on it."""
+def _upgrade_tracking(records: sa.Engine, settings: TrackingSettings, home: Path) -> str:
+    """Upgrade MLflow's store where it is a database that earmark opens itself; return one sentence on it.
+
+    Versions that learned from what is gone get the tag that an earmark of before did not set.
+    """
     if settings.uri is not None and settings.uri.startswith(("http://", "https://")):
         return "is upgraded on the machine of its server: mlflow db upgrade"
     if settings.uri is None and not (home / "mlflow" / "mlflow.db").exists():
         return "there is none yet"
-    from training.tracking.store import upgrade_store
+    from training.tracking.aliases import set_tainted
+    from training.tracking.store import open_tracking, upgrade_store
 
     upgrade_store(settings, home)
+    tracking = open_tracking(settings, home)
+    for kind in get_args(Kind):
+        with database.reading(records) as conn:
+            tainted = {each.version for each in models.versions(conn, kind) if each.tainted}
+        set_tainted(tracking, kind, tainted)
     return "has the schema of the installed MLflow"

@@ -10,7 +10,7 @@ import math
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -121,7 +121,9 @@ def test_the_status_is_what_it_was(home: Path):
     learned = sorted(version for night in nights.values() for version in night["learned"])
     assert learned == ["asr/2", "intent/2"]
     assert set(now.pop("champions")) == set(now.pop("promotion")) == {"asr", "intent"}
-    assert now.pop("leads") == {}
+    assert now.pop("leads") == now.pop("gave_way") == {}
+    assert now["models"]["asr"].pop("tainted") == ["2"]  # it learned from what was withdrawn
+    assert now["models"]["intent"].pop("tainted") == []
     assert now.pop("promotion_budget") is None  # the settings name no clips
     assert now.pop("uses") == {"score": 37, "annotate": 32, "train": 32}  # that code did not count these
     counted = {"current": 20, "in_use": 15, "audit": 5, "held_out": 1, "from_manifest": 3}
@@ -202,15 +204,17 @@ def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settin
             ]
             assert [name for name, night in nights.items() if is_sampled(conn, night)] == then["chosen"]
             assert sorted(past_sampling(conn, settings.night)) == then["passed"]
-        kinds: tuple[Kind, ...] = ("asr", "intent")
-        for kind in kinds:
+            tainted = {
+                kind for kind in get_args(Kind) if store.versions(conn, kind)[-1].tainted
+            }  # due, whatever is new
+        for kind in get_args(Kind):
             for due in (True, False):
                 now = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=due)
                 expected = then["plans"][f"{kind} {due}"]
                 assert (now.version, now.changes.count, bool(now.skipped)) == (
                     expected["version"],
                     expected["new"] + WITHDRAWN.get(f"retrain {kind}", 0),
-                    bool(expected["skipped"]) and not WITHDRAWN.get(f"retrain {kind}"),
+                    bool(expected["skipped"]) and not WITHDRAWN.get(f"retrain {kind}") and kind not in tainted,
                 )
                 assert list(now.pseudo.ids) == expected["ids"]
 
@@ -309,10 +313,13 @@ def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path
     assert done.returncode == 0, done.stderr
     now, then = json.loads(done.stdout), EXPECTED[NIGHTLY]
     assert now.pop("page").startswith("not written: night 2026-11-26: nothing arrived")  # that code wrote none
+    assert [list(now.pop(step)) for step in ("erase", "replace tainted")] == [["skipped"]] * 2  # that code had neither
     assert now.keys() == then.keys()
     for step, report in then.items():
         if step == "retrain intent":
             assert (now[step]["new_labels"], now[step]["labels"]) == (2, 9), report  # see `WITHDRAWN`
+        elif step == "retrain asr":  # asr/2 learned from what was withdrawn: due without new labels
+            assert (now[step]["version"], now[step]["new_labels"], list(report)) == ("3", 0, ["skipped"])
         elif isinstance(report, dict):
             assert ("skipped" in now[step]) == ("skipped" in report), step
             counts = {name: value for name, value in report.items() if isinstance(value, int | float)}

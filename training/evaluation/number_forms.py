@@ -84,7 +84,7 @@ def _parts(token: str) -> list[str]:
         return [*_whole(digits[:-2], kept), ORDINALS[spoken - 1]]
     if rest == "s" and last in DECADES:
         return [*([digits[:-2]] if digits[:-2] else []), DECADES[last]]
-    return [digits, rest]
+    return [digits, *_parts(rest.lstrip("'"))]  # as normalised, a word begins with no apostrophe
 
 
 def _whole(hundreds: str, rest: int) -> list[str]:

@@ -9,6 +9,7 @@ from flows.models.judgement import Judgement
 from flows.reports.night_page import night_markdown
 from flows.reports.report_words import STEP_OF, WORDS, worded
 from flows.runtime.console import cell
+from flows.steps.consent import ConsentChange, ConsentReport
 from flows.steps.dataset import DatasetReport, DatasetRow
 from flows.steps.export import ExportReport
 from flows.steps.fine_tune import Training
@@ -82,6 +83,7 @@ def test_other_keys_are_shown_with_blanks():
 def test_every_word_is_for_a_key_that_a_document_has():
     of = {
         "ingest": (IngestReport, ImportReport),
+        "consent": (ConsentReport, ConsentChange),
         "score": (ScoreReport,),
         "sample": (SampleReport,),
         "export": (ExportReport,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +23,7 @@ from corpus.storage.database import writing
 from corpus.tables import annotations as annotations_table
 from corpus.tables import erasure, labels, reports, rounds, scores, snapshots
 from corpus.tables import models as store
-from corpus.vault import consent
+from corpus.vault import consent, identity
 from flows.nights.night import night_named
 from flows.reports.sample_summary import sample_lines
 from flows.reports.status import status_of
@@ -139,7 +141,10 @@ TRAIN = 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}'
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """The home of a world, and its ids; each test gets a copy."""
     settings = small_settings(tmp_path_factory.mktemp("known") / "home", TRAIN)
-    corpus = open_corpus(settings.corpus, clock=lambda: DAY + timedelta(days=3))
+    with pytest.MonkeyPatch.context() as patch:  # ids are the same each time, and so are the clusters
+        keys = (hashlib.sha256(f"key {number}".encode()).digest() for number in itertools.count())
+        patch.setattr(identity.cipher, "new_key", lambda: next(keys))
+        corpus = open_corpus(settings.corpus, clock=lambda: DAY + timedelta(days=3))
     ids = arrive(corpus, LABELLED, arrived_at=DAY, speakers=30)
     ids += arrive(
         corpus, ARRIVED, start=LABELLED, arrived_at=DAY + timedelta(days=1), speakers=30, operation_id="ingest/1"

@@ -17,6 +17,7 @@ from flows.runtime.settings import LabelStudioSettings
 from flows.steps import label_studio_sync
 from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import total
+from flows.tasks import label_studio_faults
 from tests.flows.small_round import World, round_of
 from tests.studio_server import TITLE, Studio, studio_server
 
@@ -110,8 +111,8 @@ def _asked_again(server: Studio, expected: set[str]) -> None:
     assert len(by_task) == len(server.tasks) == len(expected) + 1
     assert {task_id for task_id, row in by_task.items() if not row["annotations"]} == expected
     headings = {by_task[task_id]["data"]["heading"] for task_id in expected}
-    assert headings == {*label_studio_sync.HEADINGS.values(), label_studio_sync.OTHER_HEADING} - {
-        label_studio_sync.HEADINGS["lost_slot"]
+    assert headings == {*label_studio_faults.HEADINGS.values(), label_studio_faults.OTHER_HEADING} - {
+        label_studio_faults.HEADINGS["lost_slot"]
     }
 
 

@@ -73,6 +73,7 @@ def test_a_text_without_numbers_is_as_it_was(text: str):
 @settings(max_examples=600, deadline=None)
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join) | st.text(max_size=20))
 @example("one o o 5 hundred and and 2 million thousand")
+@example("0\u00b40")
 def test_applying_it_again_changes_nothing(text: str):
     once = in_number_form(text, "earmark")
     assert in_number_form(once, "earmark") == once
