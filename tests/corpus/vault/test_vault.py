@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,6 +90,8 @@ def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
     assert admit(corpus.vault, [first, late], "op2") == {}
     at_once = arrival(corpus, "e4", at=erased_at)
     assert admit(corpus.vault, [at_once], "op2") == {}  # of the same moment: forgotten, too
+    ahead = replace(arrival(corpus, "e5", at=erased_at + timedelta(hours=1)), received_at=NOON)
+    assert admit(corpus.vault, [ahead], "op2") == {}  # its clock was ahead, and it was here before
     back = arrival(corpus, "e3", at=erased_at + timedelta(hours=1))
     returned = admit(corpus.vault, [back], "op3")[back.utterance_id]
     assert returned != speaker
