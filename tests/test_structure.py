@@ -541,3 +541,9 @@ def _getattr(node: ast.AST) -> tuple[str, str] | None:
 
 def _names_for_getattr(tree: ast.Module) -> set[str]:
     return {got[1] for node in ast.walk(tree) if (got := _getattr(node)) is not None}
+
+
+def test_no_test_file_imports_transformers_before_torchaudio_is_guarded() -> None:
+    """By itself such a file could not be collected where torch is for CPUs alone."""
+    first = re.compile(r"^(?:from (?:transformers|torchaudio)|import torchaudio)\b", re.M)
+    assert [str(path) for path in sorted((ROOT / "tests").rglob("*.py")) if first.search(path.read_text("utf-8"))] == []

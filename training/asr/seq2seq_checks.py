@@ -37,8 +37,12 @@ LEAST_REPEATS: Final = 3
 """How often in a row a loop says the same."""
 
 MOST_WORDS_PER_SECOND: Final = 8.0
-"""Rate at which nobody repeats a word; fast speech has some 6 words a second. Texts of short clips are too short for
+"""Rate at which nobody repeats words; fast speech has some 6 words a second. Texts of short clips are too short for
 zlib to find their loops."""
+
+LEAST_NEW_WORDS: Final = 0.5
+"""Share of its words that a text has not said before; at an impossible rate and with fewer it is a loop with changes
+in it, as drawn texts have them."""
 
 
 def is_silent(no_speech: float, mean_log_prob: float, gain: float) -> bool:
@@ -75,12 +79,14 @@ def without_loop(
 def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[int]], str], ended: bool) -> int:
     """Return how many tokens come before the repetitions of the longest loop; all, where there is none."""
     compressible = compression_ratio(to_text(tokens)) > MOST_COMPRESSION
-    words = normalise(to_text(tokens)).split()
+    words, most = normalise(to_text(tokens)).split(), MOST_WORDS_PER_SECOND * seconds
     start, unit, length = _longest_repetition(words)
     stopped = not ended and start + length == len(words)
-    if length and (compressible or stopped or length > MOST_WORDS_PER_SECOND * seconds):
-        spoken = (len(normalise(to_text(tokens[: end + 1])).split()) for end in range(len(tokens)))
-        return next((end for end, count in enumerate(spoken) if count > start + unit), len(tokens))
+    if length and (compressible or stopped or length > most):
+        return _end_of_words(tokens, start + unit, to_text)
+    most = max(LEAST_REPEATS, int(most))
+    if len(words) > most and len(set(words)) <= LEAST_NEW_WORDS * len(words):
+        return _end_of_words(tokens, most, to_text)
     start, unit, length = _longest_repetition(tokens)  # of letters, and of languages without spaces
     if length and (compressible or (not ended and start + length == len(tokens))):
         return start + unit
@@ -89,6 +95,12 @@ def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[in
     # a loop with changes in it: the longest beginning that is like other texts
     shorter = range(len(tokens) - 1, 0, -1)
     return next((end for end in shorter if compression_ratio(to_text(tokens[:end])) <= MOST_COMPRESSION), 0)
+
+
+def _end_of_words(tokens: tuple[int, ...], count: int, to_text: Callable[[Sequence[int]], str]) -> int:
+    """Return how many tokens spell the first `count` words; all, where there are no more words."""
+    spoken = (len(normalise(to_text(tokens[: end + 1])).split()) for end in range(len(tokens)))
+    return next((end for end, words in enumerate(spoken) if words > count), len(tokens))
 
 
 def compression_ratio(text: str) -> float:

@@ -14,6 +14,7 @@ from flows.models import registry
 from flows.models.base_catalog import entry_of
 from flows.models.bring_base import add_base
 from flows.models.model_check import check_base
+from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.homes import earmark
 from tests.hub_server import hub_server
 from tests.training.families import family_folder
@@ -182,6 +183,8 @@ def test_a_hub_id_in_the_settings_is_fetched_by_the_command_that_needs_it_and_ne
         hub.models["openai/whisper-base", commit] = family_folder("whisper", tmp_path)
         where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "EARMARK_HOME": str(tmp_path / "home")}
         where |= {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
+        received = earmark("ingest", str(write(tmp_path / "m.jsonl", [row(tmp_path, 1)])), **where)
+        assert received.returncode == 0, received.stderr
         forbidden = earmark("score", *models, HF_HUB_OFFLINE="1", EARMARK_KEPT_OFF_HUB="", **where)
         assert (forbidden.returncode, hub.served) == (2, [])
         done = earmark("score", *models, **where)

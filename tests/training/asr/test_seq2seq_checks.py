@@ -31,6 +31,8 @@ def cut(text: str, seconds: float, ended: bool = True) -> str:
         ("thank you thank you thank you thank you", 0.9, "thank you"),
         (f"{'no ' * 30}{'yes ' * 20}", 10.0, "no"),
         ("okay Stop... stop! STOP stop. stop", 0.5, "okay Stop..."),
+        ("stop stop scout stop come stop please stop", 0.55, "stop stop scout stop"),
+        ("bye by my bye hurts by bye by bye bye", 0.1, "bye by my"),
         ("\u3042\u3044\u3046\u3048\u304a" * 20, 10.0, "\u3042\u3044\u3046\u3048\u304a"),
     ],
 )
@@ -48,6 +50,7 @@ def test_a_loop_is_said_once_and_what_follows_is_left_out(text, seconds, kept):
         ("row row row your boat gently down the stream merrily merrily merrily merrily life is but a dream", 8.0),
         ("play the song again and again and again", 2.0),
         ("no no", 0.1),
+        ("stop now and please play some other music", 0.55),
     ],
 )
 def test_what_people_repeat_stays(text, seconds):

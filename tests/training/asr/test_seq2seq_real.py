@@ -14,6 +14,7 @@ from training.asr.ctranslate2 import convert
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, plain_text
 from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq_checks import LEAST_NEW_WORDS, LEAST_REPEATS, MOST_WORDS_PER_SECOND
 from training.asr.seq2seq_draws import DrawSettings
 from training.asr.seq2seq_prompts import decoding_rules
 from training.asr.transcribe import TranscribeSettings, transcribe
@@ -89,8 +90,10 @@ def test_a_loop_of_a_short_window_is_cut_in_every_text(text: str, asr: AsrModel)
     assert text.split()[0] in said
     assert len(said.split()) <= len(text.split())
     assert len(written.path) == len(written.log_probs) == len(written.text)
-    spelled = [normalise(plain_text(asr, tokens)).split() for tokens in written.drawn]
-    assert all(len(words) < 6 or len(set(words)) > 0.5 * len(words) for words in spelled)
+    drawn = decode_clips(asr, [clip] * 4, DrawSettings(8), [np.random.default_rng(seed) for seed in range(4)], 1.0)
+    spelled = [normalise(plain_text(asr, tokens)).split() for output in drawn for tokens in output.drawn]
+    most = max(LEAST_REPEATS, MOST_WORDS_PER_SECOND * len(clip) / RATE)
+    assert [words for words in spelled if len(words) > most and len(set(words)) <= LEAST_NEW_WORDS * len(words)] == []
 
 
 def test_a_shorter_window_is_for_the_clips_that_fit_into_it(asr: AsrModel):

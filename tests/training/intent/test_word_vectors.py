@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
+import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 import training
 from corpus.errors import SettingsError
 from tests.real_bases import folder_of
@@ -22,6 +22,8 @@ VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s", "play"
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory) -> Path:
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
     folder = tmp_path_factory.mktemp("teacher")
     BertTokenizerFast(vocab={token: number for number, token in enumerate(VOCABULARY)}).save_pretrained(folder)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
