@@ -23,6 +23,7 @@ from flows.runtime.prefect_server import PrefectServer, prefect_server
 from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening, track
 from flows.runtime.progress_lines import ProgressLines
+from flows.runtime.sealing import seal_if_grown
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
 PATIENCE = 3600.0
@@ -84,6 +85,8 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
 def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     """Open the corpus until the block ends; what is damaged in it is noted, see `flows.runtime.damage`.
 
+    At the end of a block that added to the audit logs, a checkpoint of them is signed.
+
     Args:
         settings: of the home.
         create: make the home where there is none; without it a missing home is an error.
@@ -94,7 +97,10 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     corpus = open_corpus(settings.corpus, create=create)
     try:
         with leaving_out() as on_damaged:
-            yield replace(corpus, on_damaged=on_damaged)
+            try:
+                yield replace(corpus, on_damaged=on_damaged)
+            finally:
+                seal_if_grown(corpus, settings.audit)
     finally:
         corpus.close()
 

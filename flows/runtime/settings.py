@@ -31,6 +31,7 @@ from corpus.synthetic.labelled_nights import LabelledSettings
 from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.schedules import checked_cron
+from flows.runtime.sealing import AuditSettings
 from flows.runtime.settings_layers import DEFAULT, Change, changes, find_file, merged, origin_of, origins
 from flows.runtime.settings_types import not_numbers
 from sampling.budget import SamplingSettings
@@ -210,6 +211,7 @@ class Settings(BaseModel):
     promotion: PromotionSettings = PromotionSettings()
     night: NightSettings = NightSettings()
     erasure: ErasureSettings = ErasureSettings()
+    audit: AuditSettings = AuditSettings()
     tracking: TrackingSettings = TrackingSettings()
     prefect: PrefectSettings = PrefectSettings()
     traffic: TrafficSettings = TrafficSettings()
