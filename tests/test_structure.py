@@ -25,6 +25,7 @@ PARTS_OF_STEPS = {
     "annotation_backends": "export",
     "decoder": "retrain",
     "draw_temperature": "score",
+    "erase_receipt": "erase",
     "fine_tune": "retrain",
     "label_studio_sync": "export",
     "merge_report": "merge",

@@ -100,8 +100,8 @@ def _after(place: str, newest: str | None, notes: Mapping[int, str]) -> dict[int
     known = next((counter for counter, note in notes.items() if note == newest), None)
     if known is None:
         raise Refused(
-            f"the anchor {place} has a checkpoint that this home does not know, so none is added: the home is older than"
-            " its anchor, or another one; run earmark audit verify"
+            f"the anchor {place} has a checkpoint that this home does not know, so none is added: the home is older"
+            " than its anchor, or another one; run earmark audit verify"
         )
     return {counter: note for counter, note in notes.items() if counter > known}
 

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 import sqlalchemy as sa
 
 from corpus import home_id
-from corpus.errors import ChainBroken, Damaged
+from corpus.errors import ChainBroken, Damaged, SettingsError
 from corpus.handle import Corpus
 from corpus.records.base import canonical_json
 from corpus.settings import places
@@ -104,6 +104,18 @@ def audit_signer(corpus: Corpus, *, make: bool = True) -> Signer | None:
     """
     file = key_file(corpus)
     return signer_at(file, f"earmark/{home_id.of_records(corpus.records)}", make=make and not corpus.read_only)
+
+
+def own_verifier(corpus: Corpus) -> Verifier:
+    """Return the public key of this home; its key is made where there is none.
+
+    Raises:
+        SettingsError: there is none, and the home is read-only.
+    """
+    signer = audit_signer(corpus)
+    if signer is None:
+        raise SettingsError(f"the audit key {key_file(corpus)} is missing, and the home is read-only; put it back")
+    return signer.verifier
 
 
 def key_file(corpus: Corpus) -> Path:

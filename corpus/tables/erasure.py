@@ -21,7 +21,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation, Overtaken, committed
-from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, trials
+from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, trials, utterances
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -100,6 +100,7 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
             with corpus.operation(operation_id, "erase", actor) as op:
                 if not op.done:
                     op.result = dict(_erase_rows(op, ids, reason, copies, corpus.clock()))
+                    op.state |= utterances.set_aside_digest(op.conn)
                 result = cast(ErasureResult, dict(op.result))
             break
         except Overtaken:

@@ -6,6 +6,7 @@ They start no flow, so that no account and no serial number is in Prefect's reco
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -106,7 +107,7 @@ def _erase(
     from corpus.errors import Refused
     from corpus.tables import people
     from flows.reports.erase_table import show_erasure
-    from flows.steps import erase
+    from flows.steps import erase, erase_receipt
 
     reason = erase.checked_reason(why, () if what == "utterance" else names)
     actor = people.holder(actor_name(None))
@@ -120,7 +121,9 @@ def _erase(
                 show_result(report.to_json(), as_json, show_erasure)
                 raise
         if not dry_run:
+            before = erase_receipt.lengths(corpus)
             report = erase.erase(corpus, settings, target, reason, actor)
+            report = replace(report, receipt=erase_receipt.write_receipt(corpus, settings, target, report, before))
     show_result(report.to_json(), as_json, show_erasure)
     if report.finished is not None and report.finished.not_done:
         raise typer.Exit(1)

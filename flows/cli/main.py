@@ -13,6 +13,7 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 
 # isort: split
 from flows.cli import (
+    audit_commands,
     base_commands,
     consent_commands,
     dataset_commands,
@@ -33,6 +34,7 @@ from flows.runtime.progress import listening
 
 __all__ = [
     "app",
+    "audit_commands",
     "base_commands",
     "consent_commands",
     "dataset_commands",

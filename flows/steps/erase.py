@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -71,6 +71,7 @@ class EraseReport(Result):
         datasets: folders outside the home that hold a copy, which no erasure reaches.
         notes: see `Target`.
         finished: what was done in the places beyond the records; None before it was done.
+        receipt: file of the signed receipt; None without one.
     """
 
     utterances: int
@@ -85,6 +86,7 @@ class EraseReport(Result):
     notes: tuple[str, ...]
     champions: tuple[str, ...] = ()
     finished: FinishReport | None = None
+    receipt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class FinishReport(Result):
             are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
+        reached: by place when it was reached.
     """
 
     completed: int = 0
@@ -109,6 +112,7 @@ class FinishReport(Result):
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
+    reached: Mapping[Hop, datetime] = field(default_factory=dict)
 
 
 # --- what is to be erased ---------------------------------------------------------------------------------------------
@@ -298,6 +302,7 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
             report = _with_left(report, hop, _why(error))
         if hop not in report.not_done:
             erased.reached(corpus, hop)
+            report = replace(report, reached={**report.reached, hop: datetime.now(UTC)})
     return report
 
 
