@@ -116,9 +116,11 @@ def test_every_statement_that_closes_something_is_one_audit_row(corpus: Corpus) 
         consent_vault.apply_statements(corpus.vault, {"ada": stated}, NOON + timedelta(hours=hours), "import")
     rows = audit_chain.show(corpus.vault.engine, vault_schema.audit, 9)
     (speaker,) = speakers.values()
+    with reading(corpus.vault.engine) as conn:
+        received = conn.execute(sa.select(vault_schema.keys.c.received_at)).scalar_one().isoformat()
     assert [(row.act, row.actor, row.detail) for row in rows if row.act == "consent"] == [
-        ("consent", "import", {"speaker_id": speaker, "consent": ["score"]}),
-        ("consent", "import", {"speaker_id": speaker, "consent": []}),
+        ("consent", "import", {"speaker_id": speaker, "consent": ["score"], "until": received}),
+        ("consent", "import", {"speaker_id": speaker, "consent": [], "until": received}),
     ]
 
 
