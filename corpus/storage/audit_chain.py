@@ -121,8 +121,10 @@ def length(engine: sa.Engine, table: sa.Table) -> int:
         return int(conn.execute(sa.select(_head(table).c.seq)).scalar() or 0)
 
 
-def verify(engine: sa.Engine, table: sa.Table, on_progress: Callable[[int], None] | None = None) -> int:
-    """Check every row of a chain against its hash and the row before; return the number of rows.
+def verified_leaves(
+    engine: sa.Engine, table: sa.Table, on_progress: Callable[[int], None] | None = None
+) -> Iterator[bytes]:
+    """Check every row of a chain against its hash and the row before; yield its hash as a leaf of the Merkle tree.
 
     Args:
         engine: the database.
@@ -131,17 +133,6 @@ def verify(engine: sa.Engine, table: sa.Table, on_progress: Callable[[int], None
 
     Raises:
         ChainBroken: the message names the first row that does not match, or the last row where later ones are missing.
-    """
-    return sum(1 for _ in verified_leaves(engine, table, on_progress))
-
-
-def verified_leaves(
-    engine: sa.Engine, table: sa.Table, on_progress: Callable[[int], None] | None = None
-) -> Iterator[bytes]:
-    """Yield the hash of each row as a leaf of the Merkle tree, in order, after the checks of `verify`.
-
-    Raises:
-        ChainBroken: as `verify`, at the first row that does not match.
     """
     with reading(engine) as conn:
         last = (0, FIRST_HASH)

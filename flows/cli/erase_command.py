@@ -123,7 +123,8 @@ def _erase(
         if not dry_run:
             before = erase_receipt.lengths(corpus)
             report = erase.erase(corpus, settings, target, reason, actor)
-            report = replace(report, receipt=erase_receipt.write_receipt(corpus, settings, target, report, before))
+            written = erase_receipt.write_receipt(corpus, settings.home, settings.audit, target, report, before)
+            report = replace(report, receipt=written)
     show_result(report.to_json(), as_json, show_erasure)
     if report.finished is not None and report.finished.not_done:
         raise typer.Exit(1)

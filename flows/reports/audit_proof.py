@@ -13,12 +13,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from corpus.errors import SettingsError, UsageError
+from corpus.errors import ChainBroken, Damaged, SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.storage import audit_chain
 from corpus.storage.database import reading
-from corpus.storage.merkle import Tree, leaf_hash
-from corpus.storage.signed_note import Verifier
+from corpus.storage.merkle import Tree, extends, includes, leaf_hash
+from corpus.storage.signed_note import Verifier, notes_of
 from corpus.tables import checkpoints
 from corpus.tables.checkpoints import LOGS, TABLES, Checkpoint, Log, read_checkpoint
 from flows.runtime.results import Result
@@ -109,9 +109,6 @@ def prove(corpus: Corpus, settings: AuditSettings, name: str, since: Path | None
 
 
 def _kept(file: Path, verifier: Verifier) -> str:
-    from corpus.errors import Damaged
-    from corpus.storage.signed_note import notes_of
-
     try:
         note = next(iter(notes_of(file.read_text(encoding="utf-8"))), "")
         read_checkpoint(note, verifier)
@@ -144,16 +141,33 @@ def _row(corpus: Corpus, log: Log, seq: int, checkpoint: Checkpoint, tree: Tree)
         raise UsageError(
             f"the log of the {log} has no row {seq} in checkpoint {checkpoint.counter}; it has {head.size}"
         )
-    proof = tuple(map(_base64, tree.inclusion(seq - 1, head.size)))
-    return RowProof(log, seq - 1, head.size, _base64(head.root), leaf.decode(), _base64(leaf_hash(leaf)), proof)
+    if head.size > len(tree.levels[0]):
+        raise _not_proved(log, checkpoint)
+    hashed, proof = leaf_hash(leaf), tree.inclusion(seq - 1, head.size)
+    if not includes(hashed, seq - 1, head.size, proof, head.root):
+        raise _not_proved(log, checkpoint)
+    hashes = tuple(map(_base64, proof))
+    return RowProof(log, seq - 1, head.size, _base64(head.root), leaf.decode(), _base64(hashed), hashes)
 
 
 def _growth(log: Log, old: Checkpoint, new: Checkpoint, tree: Tree) -> GrowthProof:
     before, after = old.heads[log], new.heads[log]
     if before.size > after.size:
         raise UsageError(f"checkpoint {old.counter} is newer than those of the home; see earmark audit verify --anchor")
-    proof = tuple(map(_base64, tree.consistency(before.size, after.size)))
-    return GrowthProof(log, before.size, _base64(before.root), after.size, _base64(after.root), proof)
+    if after.size > len(tree.levels[0]):
+        raise _not_proved(log, new)
+    proof = tree.consistency(before.size, after.size)
+    if not extends(before.size, before.root, after.size, after.root, proof):
+        raise _not_proved(log, old)
+    hashes = tuple(map(_base64, proof))
+    return GrowthProof(log, before.size, _base64(before.root), after.size, _base64(after.root), hashes)
+
+
+def _not_proved(log: Log, checkpoint: Checkpoint) -> ChainBroken:
+    return ChainBroken(
+        f"the log of the {log} is not what checkpoint {checkpoint.counter} says, so nothing of it can be proved; run"
+        " earmark audit verify"
+    )
 
 
 def _base64(data: bytes) -> str:

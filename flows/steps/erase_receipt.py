@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from corpus.errors import Damaged, UsageError
 from corpus.handle import Corpus
@@ -32,20 +32,6 @@ FOLDER: Final = "receipts"
 _TITLE: Final = "receipt of an erasure"
 
 
-class SettingsOfReceipt(Protocol):
-    """The settings that a receipt reads: where it and copies of checkpoints go."""
-
-    @property
-    def home(self) -> Path:
-        """Return the home."""
-        ...
-
-    @property
-    def audit(self) -> AuditSettings:
-        """Return where copies of checkpoints go."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Receipt(Result):
     """A receipt that was verified.
@@ -65,13 +51,19 @@ def lengths(corpus: Corpus) -> dict[Log, int]:
 
 
 def write_receipt(
-    corpus: Corpus, settings: SettingsOfReceipt, target: Target, report: EraseReport, before: dict[Log, int]
+    corpus: Corpus,
+    home: Path,
+    settings: AuditSettings,
+    target: Target,
+    report: EraseReport,
+    before: dict[Log, int],
 ) -> Path | None:
     """Seal the logs and write the receipt of an erasure; return its file, None where nothing was to be erased.
 
     Args:
         corpus: the handle.
-        settings: where the receipt and copies of checkpoints go.
+        home: folder of the home.
+        settings: where copies of checkpoints go.
         target: what was to be erased.
         report: what was erased.
         before: what `lengths` returned before the erasure.
@@ -83,10 +75,10 @@ def write_receipt(
         return None
     key = checkpoints.audit_signer(corpus)
     assert key is not None  # what is erased from can be written to
-    seal(corpus, settings.audit)
+    seal(corpus, settings)
     now = datetime.now(UTC)
     note = key.sign("".join(f"{line}\n" for line in _lines(corpus, key, target, report, before, now)))
-    file = settings.home / FOLDER / f"{now:%Y%m%dT%H%M%S}-{digest(note)[:8]}.receipt"
+    file = home / FOLDER / f"{now:%Y%m%dT%H%M%S}-{digest(note)[:8]}.receipt"
     try:
         write_new_file(file, [note.encode()])
     except OSError as error:
