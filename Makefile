@@ -108,7 +108,7 @@ docs: setup $(DOCS)/.ready
 
 # A checker of transparency logs that shares no code with earmark, in an environment of its own: it needs Python 3.12 or
 # later, by its name on the path or from pyenv. `make test` uses it where it is there.
-NEWER = $(firstword $(foreach each,$(PYTHON) python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python),\
+NEWER = $(firstword $(foreach each,python3 python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python),\
 	$(shell $(each) -c "import sys; print(sys.executable if sys.version_info >= (3, 12) else '')" 2>/dev/null)))
 $(TLOG)/.ready: PYTHON = $(or $(NEWER),$(error the checker of the audit log needs Python 3.12 or later; install it, or name it by NEWER=))
 $(TLOG)/.ready: constraints-tlog.txt

@@ -15,8 +15,9 @@ def show_verification(report: AuditVerification) -> None:
     looked["signed checkpoints"] = report.checkpoints
     if report.anchored is not None:
         looked[f"copies at {report.anchor}"] = report.anchored
-    looked |= {f"{what}, compared with the logs": count for what, count in report.compared.items()}
     console.show_pairs("audit logs differ" if report.problems else "audit logs verify", looked)
+    if report.compared:
+        console.show_pairs("compared with what the logs say", report.compared)
     for remark in report.remarks:
         console.show_line(f"NOTE  {remark}")
     for problem in report.problems:
