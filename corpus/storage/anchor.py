@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import fsspec
@@ -21,6 +22,8 @@ from corpus.storage.store_faults import fault_of
 from corpus.user_paths import expanded
 
 _SUFFIX = ".note"
+
+_COUNTER = re.compile(r"^checkpoint (\d{1,18})$", re.MULTILINE)
 
 _TAIL = 1 << 14
 """How much of the end of a file is read to find its last note [bytes]."""
@@ -58,12 +61,12 @@ def read_notes(place: str, timeout: float) -> list[str]:
     return list(notes_of(text))
 
 
-def add_notes(place: str, notes: Mapping[int, str], timeout: float) -> int:
+def add_notes(place: str, stored: Callable[[int], Mapping[int, str]], timeout: float) -> int:
     """Add those notes that an anchor does not have yet; return how many.
 
     Args:
         place: file, or URL of a folder in a store.
-        notes: by counter, in order, from the first one of the home.
+        stored: returns the notes of the home after a counter, by counter in order.
         timeout: how long a silent store is waited for [s].
 
     Raises:
@@ -74,7 +77,7 @@ def add_notes(place: str, notes: Mapping[int, str], timeout: float) -> int:
     if is_store(place):
         with _connected(place, timeout) as (fs, root):
             names = _names(fs, root)
-            new = _after(place, files.load(fs, root, max(names)).decode() if names else None, notes)
+            new = _after(place, files.load(fs, root, max(names)).decode() if names else None, stored)
             for counter, note in new.items():
                 files.store(fs, root, f"{counter:012d}{_SUFFIX}", note.encode())
             return len(new)
@@ -82,7 +85,7 @@ def add_notes(place: str, notes: Mapping[int, str], timeout: float) -> int:
     try:
         with _opened(path) as descriptor:
             tail = _tail(descriptor)
-            new = _after(place, next(reversed(list(notes_of(tail))), None), notes)
+            new = _after(place, next(reversed(list(notes_of(tail))), None), stored)
             if new:
                 # After a note that was cut by a power failure, an empty line begins the next one.
                 begin = "" if not tail or tail.endswith("\n\n") else "\n" if tail.endswith("\n") else "\n\n"
@@ -93,17 +96,19 @@ def add_notes(place: str, notes: Mapping[int, str], timeout: float) -> int:
     return len(new)
 
 
-def _after(place: str, newest: str | None, notes: Mapping[int, str]) -> dict[int, str]:
+def _after(place: str, newest: str | None, stored: Callable[[int], Mapping[int, str]]) -> dict[int, str]:
     """Return the notes that come after the newest one of an anchor."""
     if newest is None:
-        return dict(notes)
-    known = next((counter for counter, note in notes.items() if note == newest), None)
-    if known is None:
+        return dict(stored(0))
+    line = _COUNTER.search(newest)
+    counter = int(line[1]) if line else 0
+    notes = dict(stored(counter - 1)) if counter else {}
+    if notes.pop(counter, None) != newest:
         raise Refused(
             f"the anchor {place} has a checkpoint that this home does not know, so none is added: the home is older"
             " than its anchor, or another one; run earmark audit verify"
         )
-    return {counter: note for counter, note in notes.items() if counter > known}
+    return notes
 
 
 @contextlib.contextmanager

@@ -6,6 +6,12 @@ It fails no command: what was done is done and recorded. What stands in the way 
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict
 
 from corpus.errors import EarmarkError, SettingsError
@@ -14,6 +20,9 @@ from corpus.storage import anchor, audit_chain
 from corpus.storage.signed_note import Signer
 from corpus.tables import checkpoints
 from flows.runtime import progress
+
+PERIOD: Final = 60.0
+"""How long a server that opens content goes on without a checkpoint of it [s]."""
 
 
 class AuditSettings(BaseModel):
@@ -42,6 +51,24 @@ def seal_if_grown(corpus: Corpus, settings: AuditSettings) -> None:
         progress.note(f"no checkpoint of the audit logs was signed or copied: {error}")
 
 
+@contextlib.contextmanager
+def sealing_meanwhile(corpus: Corpus, settings: AuditSettings, period: float = PERIOD) -> Iterator[None]:
+    """Seal the logs every `period` seconds [s] while the block runs, for a server that ends after weeks."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(period):
+            seal_if_grown(corpus, settings)
+
+    thread = threading.Thread(target=work, name="sealing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def seal(corpus: Corpus, settings: AuditSettings) -> bool:
     """Sign a checkpoint if the logs have grown, and add it to the anchor; return whether one was signed.
 
@@ -60,6 +87,6 @@ def seal(corpus: Corpus, settings: AuditSettings) -> bool:
 
     signed = checkpoints.seal(corpus, signer)
     if settings.anchor is not None:
-        timeout = corpus.settings.store_timeout
-        anchor.add_notes(settings.anchor, checkpoints.stored_notes(corpus, "records"), timeout)
+        stored = functools.partial(checkpoints.stored_notes, corpus, "records")
+        anchor.add_notes(settings.anchor, stored, corpus.settings.store_timeout)
     return signed
