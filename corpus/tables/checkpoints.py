@@ -99,11 +99,19 @@ def audit_signer(corpus: Corpus, *, make: bool = True) -> Signer | None:
     """Return the key that signs the checkpoints of this home; a new one where there is none, unless `make` is False.
 
     Raises:
-        SettingsError: its file holds no key.
+        SettingsError: its file holds no key, or is missing although checkpoints were signed with it.
         HostFault: its file can't be read or written.
     """
     file = key_file(corpus)
-    return signer_at(file, f"earmark/{home_id.of_records(corpus.records)}", make=make and not corpus.read_only)
+    found = signer_at(file, "", make=False)
+    if found is not None or not make or corpus.read_only:
+        return found
+    if any(stored_notes(corpus, log) for log in LOGS):
+        raise SettingsError(
+            f"the audit key {file} is missing, and checkpoints of this home were signed with one: put it back from a"
+            " backup, or copy it from the other machine"
+        )
+    return signer_at(file, f"earmark/{home_id.of_records(corpus.records)}", make=True)
 
 
 def own_verifier(corpus: Corpus) -> Verifier:

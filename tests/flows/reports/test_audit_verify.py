@@ -290,8 +290,11 @@ def test_checkpoints_that_were_removed_or_changed_are_told(statements: dict[Log,
     assert words in problems(home)
 
 
-def test_a_missing_key_is_told(home: Path) -> None:
+def test_a_missing_key_is_told_and_no_other_takes_its_place(home: Path) -> None:
     (home / "keys" / "audit.key").unlink()
+    with opened(settings_of(home)) as corpus:
+        arrive(corpus, 2, start=30, operation_id="ingest/3")
+    assert not (home / "keys" / "audit.key").exists()
     assert "audit.key is missing" in problems(home)
     assert "there is no key" in problems(home, anchored=True)
 
