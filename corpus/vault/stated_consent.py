@@ -76,7 +76,7 @@ def account_consent(vault: Vault, account: str) -> AccountConsent:
     """
     with reading(vault.engine) as conn:
         row = _account(conn, vault, account)
-        if row is None or (row.account is None and not _stated(row)):
+        if row is None or not _is_known(row):
             raise RecordError("there is no such account in the vault; check its spelling")
         statement = (
             sa.select(allowed_bits(), keys.c.received_at)
@@ -159,7 +159,7 @@ def is_known(vault: Vault, account: str) -> bool:
     """Return whether the vault knows an account, by its rows or by what it stated."""
     with reading(vault.engine) as conn:
         row = _account(conn, vault, account)
-    return row is not None and (row.account is not None or _stated(row))
+    return row is not None and _is_known(row)
 
 
 def _account(conn: sa.Connection, vault: Vault, account: str) -> AccountRow | None:
@@ -168,5 +168,8 @@ def _account(conn: sa.Connection, vault: Vault, account: str) -> AccountRow | No
     return None if found is None else AccountRow(*found)
 
 
-def _stated(row: AccountRow) -> bool:
+def _is_known(row: AccountRow) -> bool:
+    """Return whether an account has utterances, rows that wait, or stated something since it was forgotten."""
+    if row.account is not None or row.forgotten_at is None:
+        return True
     return row.agreed_at is not None or any(getattr(row, name) is not None for name in ENDED)

@@ -161,13 +161,14 @@ def _utterances(corpus: Corpus, ids: list[str]) -> Target:
 
 
 def _of_account(corpus: Corpus, account: str, called: str) -> tuple[set[str], str | None, list[str]]:
-    state, at = find.account_state(corpus.vault, account)
-    if state == "unknown":
+    held = find.find_account(corpus.vault, account)
+    speaker = held.speaker_id
+    if speaker is None:
         raise UsageError(f"{called} is unknown: nothing is held of it, and nothing was erased; correct the name")
-    speaker = vault.speaker_of(corpus.vault, account)
-    if state == "without utterances" or speaker is None:
-        when = f"was erased on {at:%Y-%m-%d}" if at is not None else "never had an utterance"
-        return set(), None, [f"{called} {when}; nothing is held of it"]
+    if held.state != "held":
+        when = f"was erased on {held.erased_at:%Y-%m-%d}" if held.erased_at else "has no utterance yet"
+        held_of_it = "keyed hashes alone are held of it" if held.erased_at else "its consent or rows that wait are held"
+        return set(), speaker, [f"{called} {when}: {held_of_it}; a row of it that waits, such as for its clip, stays out"]
     with corpus.read() as conn:
         ids = set(erased.of_speaker(conn, speaker))
     return ids | set(find.of_speaker(corpus.vault, speaker)), speaker, []
