@@ -17,7 +17,7 @@ from pathlib import Path
 from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
 
-from corpus.errors import UsageError
+from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.storage import operation_ids
 from corpus.tables import consent_use, nights, utterances
@@ -60,10 +60,19 @@ def _on_other(switch_base: bool, *, unattended: bool = False) -> OnOther:
 
 @contextmanager
 def _opened(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
-    """Open the corpus for a flow, which verifies the files of models anew: a process may run night after night."""
+    """Open the corpus for a flow, which verifies the files of models anew: a process may run night after night.
+
+    What customers withdraw meanwhile counts at the door at once; its tasks and versions are reached at the end.
+    """
     with open_for_flow(config) as (corpus, settings):
         verify_again()
-        yield corpus, settings
+        started = corpus.clock()
+        try:
+            yield corpus, settings
+        except EarmarkError:
+            stages.finish_withdrawals(corpus, settings, started)
+            raise
+        stages.finish_withdrawals(corpus, settings, started)
 
 
 def run_name() -> str:
@@ -252,6 +261,7 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     manifests = ingest_step.waiting_manifests(settings.inbox)
     ingested = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
     ingested = replace(ingested, narrowed=consent_use.total(narrowed, ingested.narrowed))
+    ingested = stages.settle_withdrawn(corpus, settings, ingested)
     with corpus.read() as conn:
         ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
     skipped = Skipped("the night's round was chosen before")

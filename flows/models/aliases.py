@@ -14,6 +14,7 @@ from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
+from corpus.tables import erased
 from corpus.tables import models as store
 from corpus.tables.people import holder
 from flows.models.registry import standing
@@ -56,15 +57,22 @@ def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
 
 
 def mirror_versions(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the descriptions of versions in MLflow, and the tags of tainted ones, to what the records say."""
+    """Set the descriptions of versions in MLflow, and the tags of tainted ones, to what the records say.
+
+    Where an erasure or a withdrawal noted that MLflow is to be told, it is told now.
+    """
     from training.tracking.aliases import set_descriptions, set_tainted
 
+    with corpus.read() as conn:
+        noted = erased.not_reached(conn).get("model registry")
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
             texts = descriptions(conn, kind)
             tainted = {version.version for version in store.versions(conn, kind) if version.tainted}
         set_descriptions(tracking, kind, texts)
         set_tainted(tracking, kind, tainted)
+    if noted is not None:
+        erased.reached(corpus, "model registry", noted)
 
 
 def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind) -> ChampionMoved:

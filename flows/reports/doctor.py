@@ -200,12 +200,12 @@ def _servers(home: Path) -> Found:
 
 
 def _erasures(corpus: Corpus) -> Found:
-    """Return how many places an erasure has not reached yet, because it was killed or they did not answer."""
+    """Return how many places an erasure or a withdrawal has not reached yet: it was killed, or they did not answer."""
     with corpus.read() as conn:
         hops = erased.not_reached(conn)
     return {"unfinished": len(hops)}, [
-        f"an erasure has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor --repair, and the"
-        " next earmark erase or nightly tries again, too"
+        f"an erasure or a withdrawal has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor"
+        " --repair, and the next earmark erase, consent or nightly tries again, too"
         for hop, since in hops.items()
     ]
 

@@ -19,6 +19,8 @@ WORDS = {
 BEYOND = {
     "completed": "of an erasure that was killed",
     "packs": "packs written anew or removed",
+    "packs_left": "packs that could not be written anew",
+    "tasks": "tasks closed",
     "task_files": "files removed from the task folder",
     "answer_lines": "lines removed from files of answers",
     "removed_there": "tasks removed from the annotation server",

@@ -138,12 +138,17 @@ def remove_closed(corpus: Corpus, settings: SettingsOfBackend) -> int:
         Unreachable: the backend does not answer.
         PluginError: the backend of another package failed.
     """
-    studio, backend = settings.label_studio, settings.export.backend
-    in_studio = _is_label_studio(backend)
+    in_studio = _is_label_studio(settings.export.backend)
     removed = settle(corpus, settings).removed if is_external(settings.export) and not in_studio else 0
-    if in_studio or (studio.url and studio.token):
-        removed += label_studio_sync.remove_closed(corpus, studio, settings.people)
+    if in_studio or in_studio_before(settings):
+        removed += label_studio_sync.remove_closed(corpus, settings.label_studio, settings.people)
     return removed
+
+
+def in_studio_before(settings: SettingsOfBackend) -> bool:
+    """Return whether tasks may be in Label Studio from before, as its address is set and another backend is used."""
+    studio = settings.label_studio
+    return settings.export.backend != STUDIO and bool(studio.url and studio.token)
 
 
 def _is_label_studio(name: str) -> bool:

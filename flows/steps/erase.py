@@ -16,7 +16,7 @@ from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.tables import erased, erasure, orphans, utterances
 from corpus.tables.erased import Footprint, Hop
-from corpus.vault import find, vault
+from corpus.vault import consent, find
 from flows.models.aliases import mirror_versions
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
@@ -94,8 +94,11 @@ class FinishReport(Result):
     Attributes:
         completed: utterances whose keys an erasure had destroyed before it was killed, and that are erased now.
         packs: how many packs were written anew without their clips, or removed.
+        packs_left: how many packs with bytes of erased clips could not be written anew, as they are damaged.
+        tasks: how many tasks were closed, as nobody may open their clips any more.
         task_files: how many clips and files were removed from the task folder.
         answer_lines: how many lines were removed from files of answers.
+        withdrawn: versions that were marked, as they learned from what may no longer be trained on.
         nameless: by file of answers how many records name no task of the home; they stay, as nobody knows whose they
             are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
@@ -104,8 +107,11 @@ class FinishReport(Result):
 
     completed: int = 0
     packs: int = 0
+    packs_left: int = 0
+    tasks: int = 0
     task_files: int = 0
     answer_lines: int = 0
+    withdrawn: tuple[str, ...] = ()
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
@@ -168,7 +174,11 @@ def _of_account(corpus: Corpus, account: str, called: str) -> tuple[set[str], st
     if held.state != "held":
         when = f"was erased on {held.erased_at:%Y-%m-%d}" if held.erased_at else "has no utterance yet"
         held_of_it = "keyed hashes alone are held of it" if held.erased_at else "its consent or rows that wait are held"
-        return set(), speaker, [f"{called} {when}: {held_of_it}; a row of it that waits, such as for its clip, stays out"]
+        return (
+            set(),
+            speaker,
+            [f"{called} {when}: {held_of_it}; a row of it that waits, such as for its clip, stays out"],
+        )
     with corpus.read() as conn:
         ids = set(erased.of_speaker(conn, speaker))
     return ids | set(find.of_speaker(corpus.vault, speaker)), speaker, []
@@ -236,6 +246,14 @@ def checked_reason(why: str | None, names: Collection[str]) -> str:
     return reason
 
 
+def close_accounts(corpus: Corpus, accounts: Sequence[str], actor: str) -> None:
+    """Withdraw all uses of accounts that are to be erased, at the next opening of the door, as the home is in use.
+
+    Keys stay until it is free: a step that runs without one of them would fail.
+    """
+    consent.apply_statements(corpus.vault, dict.fromkeys(accounts, frozenset()), corpus.clock(), actor)
+
+
 def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str, actor: str) -> EraseReport:
     """Erase the target, and finish what earlier erasures left to do; the same call again changes nothing more.
 
@@ -283,23 +301,34 @@ def _with(
 
 
 def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") -> FinishReport | Skipped:
-    """Finish what erasures left to do, because they were killed or something did not answer.
+    """Finish what erasures and withdrawals left to do: they were killed, or the home was in use, or nothing answered.
 
     A place that can't be reached is named, and stops no other.
     """
-    with corpus.read() as conn:
-        hops = list(erased.not_reached(conn))
-    if not hops:
-        return Skipped("no erasure is unfinished")
+    if not _noted(corpus):
+        return Skipped("no erasure or withdrawal is unfinished")
     report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
-    for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
+    for hop in progress.over(erased.HOPS, "erasing beyond the records", len(erased.HOPS), "places"):
+        since = _noted(corpus).get(hop)
+        if since is None:
+            continue
         try:
             report = _reach(hop, corpus, settings, actor, report)
         except (EarmarkError, OSError) as error:
             report = _with_left(report, hop, _why(error))
         if hop not in report.not_done:
-            erased.reached(corpus, hop)
+            erased.reached(corpus, hop, since)
     return report
+
+
+def is_noted_since(corpus: Corpus, moment: datetime) -> bool:
+    """Return whether a place was noted since a moment, as by a withdrawal while another command had the home."""
+    return any(since >= moment for since in _noted(corpus).values())
+
+
+def _noted(corpus: Corpus) -> dict[Hop, datetime]:
+    with corpus.read() as conn:
+        return erased.not_reached(conn)
 
 
 def _with_left(report: FinishReport, hop: Hop, why: str) -> FinishReport:
@@ -316,7 +345,7 @@ def _why(error: EarmarkError | OSError) -> str:
 def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
     """Erase in one place; return the report with what was done there."""
     if hop == "packs":
-        return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+        return _reach_packs(corpus, actor, report)
     if hop == "tasks":
         return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
@@ -327,6 +356,18 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
     return report
 
 
+def _reach_packs(corpus: Corpus, actor: str, report: FinishReport) -> FinishReport:
+    """Write packs anew; one that is damaged stays, is counted, and is tried again the next time."""
+    report = replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+    with corpus.read() as conn:
+        left = len(erased.packs_with_gaps(conn))
+    if not left:
+        return report
+    packs = "1 pack is" if left == 1 else f"{left} packs are"
+    why = f"{packs} missing or too short, and can't be written anew without erased clips; restore from a backup"
+    return _with_left(replace(report, packs_left=left), "packs", why)
+
+
 def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, report: FinishReport) -> FinishReport:
     """Erase in the files of answers and the task folder; a file that can't be read or changed stops no other."""
     dropped = erased_answers.drop_erased(corpus, answers)
@@ -334,7 +375,13 @@ def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, rep
     left = dict(dropped.not_done)
     try:
         swept = task_status.sweep(corpus, folder, answers, due_days)
-        report = replace(report, task_files=swept.files)
+        report = replace(
+            report,
+            tasks=swept.closed,
+            task_files=swept.files,
+            answer_lines=report.answer_lines + (swept.lines or 0),
+            withdrawn=swept.withdrawn or (),
+        )
         left |= swept.unreached or {}
     except (EarmarkError, OSError) as error:
         left[""] = _why(error)

@@ -92,5 +92,5 @@ def test_a_row_that_waits_since_an_erasure_is_closed_by_the_next_one(
 
 def test_consent_of_an_account_whose_rows_wait_is_shown_and_withdrawn(corpus: Corpus, tmp_path: Path):
     assert ingested(corpus, tmp_path, audio="later.wav").refused == {"missing_file": 1}
-    assert stated_consent.is_known(corpus.vault, ADA)
+    assert stated_consent.known(corpus.vault, [ADA])
     assert stated_consent.account_consent(corpus.vault, ADA).utterances == {}
