@@ -119,7 +119,8 @@ def clip_uses(corpus: Corpus) -> ClipUses:
 def mark_learners(corpus: Corpus) -> list[str]:
     """Mark the versions that learned from what may no longer be trained on as tainted; return the new ones, sorted.
 
-    They are given as `kind/version`. That MLflow has to be told is noted with the marks. A version keeps its mark: what its customer allows later is for later clips.
+    They are given as `kind/version`. That MLflow has to be told is noted with the marks. A version keeps its mark: what
+    its customer allows later is for later clips.
     """
     withdrawn = [i for i, each in consent.withdrawn(corpus.vault).items() if "train" not in each.left]
     with corpus.read() as conn:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from flows.reports.report_words import worded
 from flows.runtime import console
 
-
 REACHED: Final = ("tasks", "task_files", "answer_lines", "withdrawn", "removed_there")
 """What of the document of a `FinishReport` a withdrawal has."""
 

@@ -10,11 +10,12 @@ from annotation.inventory import InventorySettings
 from corpus.errors import ChainBroken, EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.hub_access import without_hub
+from corpus.ingest.ingest import IngestSettings
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
 from corpus.storage.records_schema import audit as records_chain
-from corpus.tables import datasets, erased, ingest_batches, inventory, orphans, utterances
+from corpus.tables import consent_use, datasets, erased, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
@@ -26,6 +27,7 @@ from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
+from flows.reports.consent_problem import consent_problem
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
 from flows.runtime import progress
 from flows.runtime.results import Result
@@ -153,6 +155,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
+        "consent": lambda: _consent(corpus, settings.ingest),
         "servers": lambda: _servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
@@ -208,6 +211,14 @@ def _erasures(corpus: Corpus) -> Found:
         " --repair, and the next earmark erase, consent or nightly tries again, too"
         for hop, since in hops.items()
     ]
+
+
+def _consent(corpus: Corpus, settings: IngestSettings) -> Found:
+    """Return how many clips may be used for what; where none may be annotated for want of a notice, that is wrong."""
+    uses = consent_use.clip_uses(corpus)
+    problem = consent_problem(corpus, settings, uses)
+    counts = {"scored": uses.score, "annotated": uses.annotate, "trained on": uses.train}
+    return counts, [problem] if problem else []
 
 
 def _datasets(corpus: Corpus) -> Found:

@@ -23,7 +23,8 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
-    "erasures": "erasures",
+    "erasures": "erasures and withdrawals",
+    "consent": "clips that may be",
     "servers": "servers of killed commands",
     "decoder": "files and lists of the decoder",
 }

@@ -24,6 +24,7 @@ from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS, standing
 from flows.models.tainted import gave_way, tainted_champions
 from flows.nights.night import last_night
+from flows.reports.consent_problem import consent_problem
 from flows.reports.nights import NightRow, nights_of
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
@@ -109,6 +110,7 @@ class StatusReport(Result):
             gate can decide now, or the rate of past nights is known.
         leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
         gave_way: why today's champion is it, by kind, where the one before learned from what was erased since.
+        consent: why no consent to annotation counts, with the remedy; None where some counts, or may.
         problems: champions that must not stay champions, each with the remedy.
     """
 
@@ -131,6 +133,7 @@ class StatusReport(Result):
     leads: Mapping[Kind, str]
     gave_way: Mapping[Kind, str]
     problems: tuple[str, ...]
+    consent: str | None = None
 
 
 def status_of(settings: Settings) -> StatusReport:
@@ -164,6 +167,7 @@ def status_of(settings: Settings) -> StatusReport:
                 leads=leads,
                 gave_way=gave_way(conn),
                 problems=tuple(tainted_champions(conn, settings.erasure, corpus.clock())),
+                consent=consent_problem(corpus, settings.ingest, uses),
             )
 
 

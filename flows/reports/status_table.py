@@ -40,8 +40,8 @@ def show_status(report: StatusReport) -> None:
     if report.leads:
         console.show_lines("clear leads on few rows", list(report.leads.values()))
     if report.gave_way:
-        console.show_lines("champions after an erasure", list(report.gave_way.values()))
-    for problem in report.problems:
+        console.show_lines("champions after an erasure or a withdrawal", list(report.gave_way.values()))
+    for problem in (*([report.consent] if report.consent else []), *report.problems):
         console.show_line(f"PROBLEM  {problem}")
 
 

@@ -173,10 +173,11 @@ class LearnedSettings(BaseModel):
 
 
 class ErasureSettings(BaseModel):
-    """How long a champion that learned from an erased utterance may stay champion.
+    """How long a champion that learned from an utterance that was erased or withdrawn may stay champion.
 
     Attributes:
-        grace: How many days after the erasure the first nightly run replaces it; 0 means the same night [days].
+        grace: How many days after the erasure, or the withdrawal of consent, the first nightly run replaces it; 0 means
+            the same night [days].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -27,7 +27,7 @@ from flows.steps import consent, erase, retrain_plan
 from flows.steps import retrain as retrain_step
 from flows.steps.consent import ConsentChange, Wanted
 from flows.steps.merge_total import MergeSkipped
-from tests.flows.homes import arguments, earmark, small_settings
+from tests.flows.homes import arguments, earmark
 from tests.flows.labelled_home import labelled_home
 from tests.flows.small_round import World, round_of
 from tests.flows.steps.test_replace_tainted import FAST, rows_of

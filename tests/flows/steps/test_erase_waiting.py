@@ -1,4 +1,4 @@
-"""An account of which rows wait alone, such as for their clips, is erased so that they stay out when they come again."""
+"""An account of which rows wait alone, such as for their clips, is erased so that they stay out later."""
 
 from __future__ import annotations
 
