@@ -41,6 +41,7 @@ class CorpusSettings(BaseModel):
         pack_bytes: A pack that holds this much ciphertext is closed and the next one is begun [bytes].
         retention_days: How long an utterance without a label may be used [days].
         labelled_retention_days: How long an utterance with a label may be used [days].
+        access_set_aside: Whether `earmark access --content` opens what was set aside, such as critical data.
         split: Shares of the speakers in the splits train, dev and test.
     """
 
@@ -55,6 +56,7 @@ class CorpusSettings(BaseModel):
     pack_bytes: int = Field(default=64 << 20, ge=1, le=2**40)
     retention_days: int = Field(default=90, ge=1, le=MOST_DAYS)
     labelled_retention_days: int = Field(default=730, ge=1, le=MOST_DAYS)
+    access_set_aside: bool = False
     split: dict[str, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
 
     @field_validator("split")

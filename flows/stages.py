@@ -150,7 +150,7 @@ def settle_withdrawn(corpus: Corpus, settings: Settings, report: Ingested) -> In
     if report.narrowed is None:
         return report
     settled = _settle(corpus, settings) if annotation_backends.is_external(settings.export) else None
-    if annotation_backends.in_studio_before(settings):
+    if annotation_backends.in_studio_before(settings.export, settings.label_studio):
         try:
             run_step("remove from Label Studio", annotation_backends.remove_closed, corpus, settings)
         except EarmarkError as error:

@@ -13,6 +13,7 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 
 # isort: split
 from flows.cli import (
+    access_command,
     base_commands,
     consent_commands,
     dataset_commands,
@@ -32,6 +33,7 @@ from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening
 
 __all__ = [
+    "access_command",
     "app",
     "base_commands",
     "consent_commands",
