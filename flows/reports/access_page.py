@@ -49,7 +49,7 @@ def write_access_page(report: AccessReport, out: Path, home: Path) -> Path:
     """
     page = page_template("access.html").render(
         report=report,
-        facts=_facts(report),
+        facts=_facts(report) | ({} if report.serials is None else {"devices": ", ".join(report.serials) or "none"}),
         uses=_uses(report),
         uses_headers=USES,
         stated=_stated(report),
@@ -91,7 +91,7 @@ def _facts(report: AccessReport) -> dict[str, str]:
         "people who heard them": str(report.people),
         "versions that learned from them": str(len(report.learned)),
         "datasets that were handed out with them": str(report.datasets),
-        "devices": str(report.devices) if report.serials is None else ", ".join(report.serials) or "none",
+        "devices": str(report.devices),
     }
     if report.notice:
         facts["notice that the customer saw"] = report.notice

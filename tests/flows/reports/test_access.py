@@ -169,6 +169,10 @@ def test_the_command_writes_a_page_in_which_everything_is_escaped(tmp_path: Path
     html = page.read_text()
     assert "play jazz" in html
     assert "data:audio/wav;base64,UklGR" in html
+    assert "serial-1" in html
+    again = earmark("access", "account-1", "--content", "--out", str(page), *options)
+    assert f"page  {page}" in again.stdout
+    assert "serial-1" not in again.stdout
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert page.stat().st_mode & 0o077 == 0
