@@ -31,6 +31,7 @@ from flows.steps import (
     inventory,
     merge_total,
     promote,
+    retain,
     retrain_plan,
     review_annotators,
     window_check,
@@ -51,6 +52,7 @@ from flows.steps.label_studio_sync import SettleReport
 from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
 from flows.steps.replace_tainted import TaintedReport
+from flows.steps.retain import RetainReport
 from flows.steps.retrain import RetrainReport
 from flows.steps.review_annotators import ReviewReport
 from flows.steps.sample import SampleReport
@@ -100,6 +102,11 @@ def _run_on_backend(
 def finish_erasures(corpus: Corpus, settings: Settings) -> FinishReport | Skipped:
     """Finish what erasures that were killed, or did not reach a server, left to do."""
     return run_step("finish erasures", erase.finish, corpus, settings)
+
+
+def end_expired(corpus: Corpus, settings: Settings) -> RetainReport | Skipped:
+    """End what is older than its class may become."""
+    return run_step("retain", retain.nightly, corpus, settings)
 
 
 def replace_tainted(corpus: Corpus, settings: Settings) -> TaintedReport | Skipped:

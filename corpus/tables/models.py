@@ -131,6 +131,26 @@ def taint(conn: sa.Connection, utterance_ids: Collection[str], at: datetime | No
     return learned
 
 
+def mark_expired(conn: sa.Connection, utterance_ids: Collection[str], at: datetime) -> list[tuple[Kind, str]]:
+    """Mark every version that learned from one of the utterances, which retention ends; return (kind, version) of each.
+
+    That taints none of them. A version that was marked before keeps its time.
+    """
+    learned = learners(conn, utterance_ids)
+    for kind, number in learned:
+        one = (model_versions.c.kind == kind, model_versions.c.version == number, model_versions.c.expired_at.is_(None))
+        conn.execute(sa.update(model_versions).where(*one).values(expired_at=at))
+    return learned
+
+
+def learned_from_expired(conn: sa.Connection, kind: Kind) -> dict[str, datetime]:
+    """Return the versions that learned from labels which retention has ended, each with the time of the first."""
+    at = model_versions.c.expired_at
+    statement = sa.select(model_versions.c.version, at).where(model_versions.c.kind == kind, at.is_not(None))
+    rows = conn.execute(statement).all()
+    return {row.version: row.expired_at for row in sorted(rows, key=lambda row: int(row.version))}
+
+
 def tainted_since(conn: sa.Connection, kind: Kind, number: str) -> datetime | None:
     """Return when a version was tainted; None where it is not, and where it was by an older version of earmark."""
     one = (model_versions.c.kind == kind, model_versions.c.version == number)

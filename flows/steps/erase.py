@@ -248,7 +248,7 @@ def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str
     before = preview(corpus, target)
     tainted, folders, rewritten = set(before.tainted), set(before.datasets), 0
     if target.utterance_ids or target.speakers:
-        erased.begin(corpus)
+        erased.begin(corpus, target.utterance_ids)
     whole: set[str] = set()
     for speaker in target.speakers:
         with corpus.read() as conn:
