@@ -145,10 +145,37 @@ def mark_expired(conn: sa.Connection, utterance_ids: Collection[str], at: dateti
 
 def learned_from_expired(conn: sa.Connection, kind: Kind) -> dict[str, datetime]:
     """Return the versions that learned from labels which retention has ended, each with the time of the first."""
-    at = model_versions.c.expired_at
-    statement = sa.select(model_versions.c.version, at).where(model_versions.c.kind == kind, at.is_not(None))
-    rows = conn.execute(statement).all()
-    return {row.version: row.expired_at for row in sorted(rows, key=lambda row: int(row.version))}
+    return _times(conn, kind, model_versions.c.expired_at)
+
+
+def destroyed(conn: sa.Connection, kind: Kind) -> dict[str, datetime]:
+    """Return the versions whose weights were destroyed, as they were tainted, each with the time."""
+    return _times(conn, kind, model_versions.c.destroyed_at)
+
+
+def put_destroyed(conn: sa.Connection, kind: Kind, number: str, at: datetime) -> None:
+    """Note that the weights of a version were destroyed."""
+    one = (model_versions.c.kind == kind, model_versions.c.version == number)
+    conn.execute(sa.update(model_versions).where(*one).values(destroyed_at=at))
+
+
+def to_destroy(conn: sa.Connection) -> list[tuple[Kind, str]]:
+    """Return (kind, version) of the tainted versions whose weights are there and that do not serve, sorted."""
+    serves = sa.exists().where(
+        aliases.c.kind == model_versions.c.kind,
+        aliases.c.version == model_versions.c.version,
+        aliases.c.name == "champion",
+    )
+    columns = sa.select(model_versions.c.kind, model_versions.c.version)
+    statement = columns.where(model_versions.c.tainted, model_versions.c.destroyed_at.is_(None), ~serves)
+    rows = sorted((row.kind, int(row.version)) for row in conn.execute(statement))
+    return [(kind, str(number)) for kind, number in rows]
+
+
+def _times(conn: sa.Connection, kind: Kind, at: sa.ColumnElement[datetime]) -> dict[str, datetime]:
+    statement = sa.select(model_versions.c.version, at.label("at")).where(model_versions.c.kind == kind)
+    rows = conn.execute(statement.where(at.is_not(None))).all()
+    return {row.version: row.at for row in sorted(rows, key=lambda row: int(row.version))}
 
 
 def tainted_since(conn: sa.Connection, kind: Kind, number: str) -> datetime | None:

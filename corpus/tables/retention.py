@@ -132,6 +132,12 @@ def ended_as(conn: sa.Connection, utterance_ids: Sequence[str]) -> dict[str, Cla
     return {row.utterance_id: row.expired_as for row in fetch_among(conn, statement, rows.utterance_id, utterance_ids)}
 
 
+def state_now() -> sa.ColumnElement[str]:
+    """Return a column with the states of utterances, in which what retention ended is `expired` and not `erased`."""
+    rows = schema.utterances.c
+    return sa.case((sa.and_(rows.state == "erased", rows.expired_as.is_not(None)), "expired"), else_=rows.state)
+
+
 def applied_limits(conn: sa.Connection) -> Limits:
     """Return the limits that were applied last; none that ends anything where there were none."""
     stored = {row.name: int(row.days) for row in conn.execute(sa.select(schema.retention_limits))}
