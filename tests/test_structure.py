@@ -24,6 +24,7 @@ OUTSIDE_A_ROOM = {"__init__", "pipeline", "stages", "serve", "demo"}
 PARTS_OF_STEPS = {
     "annotation_backends": "export",
     "decoder": "retrain",
+    "destroy_weights": "erase",
     "draw_temperature": "score",
     "fine_tune": "retrain",
     "label_studio_sync": "export",

@@ -126,7 +126,7 @@ def packs_with_gaps(conn: sa.Connection) -> list[str]:
 
 
 def begin(
-    corpus: Corpus, utterance_ids: Sequence[str], due: Mapping[retention.Class, Sequence[str]] | None = None
+    corpus: Corpus, utterance_ids: Sequence[str] = (), due: Mapping[retention.Class, Sequence[str]] | None = None
 ) -> None:
     """Note that every place is to be reached, before the first key goes; those noted before keep their time.
 
@@ -137,7 +137,8 @@ def begin(
         due: what retention is to end, by class.
     """
     with writing(corpus.records) as conn:
-        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in HOPS])
+        hops = [hop for hop in HOPS if hop != "weights" or due is None]  # what ends by itself leaves weights alone
+        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in hops])
         retention.unmark(conn, utterance_ids)
         models.taint(conn, utterance_ids, corpus.clock())
         retention.mark(conn, due or {})

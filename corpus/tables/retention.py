@@ -125,6 +125,12 @@ def unfinished(conn: sa.Connection) -> list[str]:
     return sorted(conn.execute(statement).scalars())
 
 
+def gone(conn: sa.Connection) -> list[str]:
+    """Return the sorted ids of utterances that retention has ended or that were erased."""
+    rows = schema.utterances.c
+    return sorted(conn.execute(sa.select(rows.utterance_id).where(rows.state == "erased")).scalars())
+
+
 def ended_as(conn: sa.Connection, utterance_ids: Sequence[str]) -> dict[str, Class]:
     """Return the class of those of the utterances that retention has ended or is about to end, by id."""
     rows = schema.utterances.c

@@ -27,6 +27,7 @@ from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
+from flows.reports.doctor_retention import check_retention
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.server_records import orphaned_servers, stop_orphans
@@ -153,6 +154,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
+        "retention": lambda: check_retention(corpus, settings.retention),
         "servers": lambda: _servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),

@@ -24,6 +24,7 @@ WORDS: Final = {
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
     "erasures": "erasures",
+    "retention": "utterances and retention",
     "servers": "servers of killed commands",
     "decoder": "files and lists of the decoder",
 }

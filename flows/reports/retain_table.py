@@ -35,6 +35,7 @@ def show_retention(document: Mapping[str, Any]) -> None:
     console.show_table(f"utterances, of {document['held']} that are held", ("class", "kept", ended), rows)
     counts = {words: document[name] for name, words in WORDS.items()}
     counts["versions that learned from them"] = ", ".join(document["learned"]) or "none"
+    counts["tainted versions whose weights are destroyed"] = ", ".join(document["weights"]) or "none"
     console.show_pairs("with them", counts)
     if done is not None:
         console.show_pairs("beyond the records", {words: done[name] for name, words in BEYOND.items()})

@@ -14,16 +14,18 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
-from corpus.tables import erased, erasure, orphans, utterances
+from corpus.tables import erased, erasure, models, orphans, retention, utterances
 from corpus.tables.erased import Footprint, Hop
 from corpus.vault import find, vault
 from flows.models.aliases import mirror_versions
+from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 from flows.runtime.settings_parts import HasAnswers, HasErasure, HasTaskFolder, HasTracking
 from flows.steps import annotation_backends
 from flows.steps.annotation_backends import SettingsOfBackend
+from flows.steps.destroy_weights import destroy_weights
 from flows.tasks import erased_answers, task_status
 
 What: TypeAlias = Literal["utterance", "account", "device"]
@@ -67,6 +69,7 @@ class EraseReport(Result):
     Attributes:
         utterances, labels, answers, open_tasks, clips_out, parts, packs: see `corpus.tables.erased.Footprint`.
         tainted: versions that learned from what is erased.
+        weights: versions whose weights are destroyed at once: tainted ones that do not serve.
         champions: what becomes of champions that learned from what was erased, in one sentence each.
         datasets: folders outside the home that hold a copy, which no erasure reaches.
         notes: see `Target`.
@@ -83,6 +86,7 @@ class EraseReport(Result):
     tainted: tuple[str, ...]
     datasets: tuple[str, ...]
     notes: tuple[str, ...]
+    weights: tuple[str, ...] = ()
     champions: tuple[str, ...] = ()
     finished: FinishReport | None = None
 
@@ -99,6 +103,7 @@ class FinishReport(Result):
         nameless: by file of answers how many records name no task of the home; they stay, as nobody knows whose they
             are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
+        destroyed: versions whose weights were destroyed: they are tainted and do not serve.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
     """
 
@@ -109,6 +114,7 @@ class FinishReport(Result):
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
+    destroyed: tuple[str, ...] = ()
 
 
 # --- what is to be erased ---------------------------------------------------------------------------------------------
@@ -188,7 +194,10 @@ def _of_device(corpus: Corpus, serial: str, called: str) -> tuple[set[str], str 
 def preview(corpus: Corpus, target: Target) -> EraseReport:
     """Return what an erasure would take away; nothing is changed."""
     with corpus.read() as conn:
-        return _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+        report = _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+        serving = {f"{kind}/{models.alias(conn, kind, 'champion')}" for kind in KINDS}
+        due = {f"{kind}/{version}" for kind, version in models.to_destroy(conn)}
+    return replace(report, weights=tuple(sorted((due | set(report.tainted)) - serving)))
 
 
 def _report(held: Footprint, notes: tuple[str, ...]) -> EraseReport:
@@ -262,13 +271,15 @@ def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str
     done = finish(corpus, settings, actor)
     with corpus.read() as conn:
         champions = tuple(tainted_champions(conn, settings.erasure, corpus.clock()))
+    finished = done if isinstance(done, FinishReport) else FinishReport()
     return replace(
         before,
+        weights=finished.destroyed,
         parts=max(before.parts, rewritten),
         tainted=tuple(sorted(tainted)),
         datasets=tuple(sorted(folders)),
         champions=champions,
-        finished=done if isinstance(done, FinishReport) else FinishReport(),
+        finished=finished,
     )
 
 
@@ -288,7 +299,9 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
     """
     with corpus.read() as conn:
         hops = list(erased.not_reached(conn))
-    if not hops:
+        hops += ["weights"] if "weights" not in hops and models.to_destroy(conn) else []
+        left = bool(hops) or bool(retention.unfinished(conn))
+    if not left:
         return Skipped("no erasure is unfinished")
     report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
     for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
@@ -320,10 +333,19 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
         return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
+    if hop == "weights":
+        begun = "weights" in _not_reached(corpus)
+        gone = destroy_weights(corpus, settings.home, settings.tracking, strays=begun)
+        return replace(report, destroyed=gone)
     from training.tracking.store import open_tracking
 
     mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
     return report
+
+
+def _not_reached(corpus: Corpus) -> Mapping[Hop, datetime]:
+    with corpus.read() as conn:
+        return erased.not_reached(conn)
 
 
 def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, report: FinishReport) -> FinishReport:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from corpus.errors import Refused
 from corpus.handle import Corpus
-from corpus.tables import erased, expiry, retention, utterances
+from corpus.tables import erased, expiry, models, retention, utterances
 from corpus.tables.retention import Class
 from flows.runtime.results import Result, Skipped
 from flows.steps import erase
@@ -43,6 +43,7 @@ class RetainReport(Result):
         labels, answers, open_tasks: theirs.
         parts, packs: files with their statistics, and with their clips, which are written anew.
         learned: versions that learned from them.
+        weights: tainted versions that do not serve, whose weights are destroyed with it.
         datasets: folders outside the home that hold a copy, which no retention reaches.
         refused: why what shorter limits would end was not ended; None where all was.
         finished: what was done in the places beyond the records; None before it was done.
@@ -57,6 +58,7 @@ class RetainReport(Result):
     parts: int = 0
     packs: int = 0
     learned: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     refused: str | None = None
     finished: FinishReport | None = None
@@ -128,6 +130,7 @@ def _report(corpus: Corpus, conn: sa.Connection, due: Due) -> RetainReport:
         parts=held.parts,
         packs=held.packs,
         learned=tuple(f"{kind}/{version}" for kind, version in held.versions),
+        weights=tuple(f"{kind}/{version}" for kind, version in models.to_destroy(conn)),
         datasets=held.datasets,
         refused=due.refused,
     )
