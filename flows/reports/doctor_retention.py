@@ -37,8 +37,8 @@ def check_retention(corpus: Corpus, settings: RetentionSettings) -> Found:
         )
     if with_key:
         problems.append(
-            f"{len(with_key)} utterances that expired or were erased have a key again; the vault is older than the records:"
-            " restore it from a newer backup"
+            f"{len(with_key)} utterances that expired or were erased have a key again; the vault is older than the"
+            " records: restore it from a newer backup"
         )
     if weights:
         names = ", ".join(f"{kind}/{version}" for kind, version in weights)

@@ -19,6 +19,7 @@ from corpus.tables.erased import Footprint, Hop
 from corpus.vault import find, vault
 from flows.models.aliases import mirror_versions
 from flows.models.registry import KINDS
+from flows.models.rows_gone import mark_figures
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
@@ -339,7 +340,9 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
         return replace(report, destroyed=gone)
     from training.tracking.store import open_tracking
 
-    mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
+    tracking = open_tracking(settings.tracking, settings.home)
+    mirror_versions(corpus, tracking)
+    mark_figures(corpus, tracking)
     return report
 
 

@@ -95,6 +95,27 @@ def set_marks(tracking: Tracking, kind: Kind, tag: str, values: Mapping[str, str
                 tracking.client.delete_model_version_tag(name, number, tag)
 
 
+ROWS_GONE_TAG = "earmark.rows_gone"
+"""Tag of a run whose figures count rows that were erased or have expired since; its value is how many, of how many."""
+
+
+def set_rows_gone(tracking: Tracking, values: Mapping[str, str]) -> None:
+    """Tag runs with how many of the rows of their figures are gone, by run id; runs that were deleted are left out.
+
+    Raises:
+        EarmarkError: the store can't be reached.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with store_errors(tracking.uri):
+        for run_id, value in values.items():
+            try:
+                tracking.client.set_tag(run_id, ROWS_GONE_TAG, value)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise  # a run that was deleted takes no tag
+
+
 def registry_problems(
     tracking: Tracking,
     kind: Kind,
