@@ -25,7 +25,7 @@ FEW: Final = 10
 """How many utterances shorter limits end without a question, however few there are."""
 
 SHARE: Final = 0.5
-"""Of more than this share of what is held, shorter limits end none without a question."""
+"""Of more than this share of what is held otherwise, shorter limits end none without a question."""
 
 
 class SettingsOfRetain(SettingsOfErase, Protocol):
@@ -94,7 +94,7 @@ def find_due(corpus: Corpus, *, unbounded: bool) -> Due:
         if unbounded or all(limits[name] >= before[name] for name in retention.CLASSES):
             return Due(due)
         scheduled = retention.expired(conn, {name: max(limits[name], before[name]) for name in limits}, now)
-        held = len(utterances.live_ids(conn))
+        held = len(utterances.live_ids(conn)) - _count(scheduled.values())
     more = _count(due.values()) - _count(scheduled.values())
     if more <= max(FEW, SHARE * held):
         return Due(due)
