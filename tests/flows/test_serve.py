@@ -128,8 +128,9 @@ def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_nex
 
 
 def answers(port: int) -> bool:
+    """Whether a server answers; a busy machine may take its time, and where none listens the answer is no at once."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=20).status_code < 500
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=180).status_code < 500
     except httpx.TransportError:
         return False
 
