@@ -109,7 +109,8 @@ def closures(
     closed: dict[str, str] = {}
     oldest, oldest_labelled = retention_limits(corpus)
     labelled = labels.c.utterance_id.is_not(None)
-    statement = sa.select(utterances.c.utterance_id, utterances.c.state, utterances.c.arrived_at, labelled).outerjoin(
+    columns = [utterances.c[name] for name in ("utterance_id", "state", "arrived_at", "expired_as")]
+    statement = sa.select(*columns, labelled).outerjoin(
         labels, sa.and_(labels.c.utterance_id == utterances.c.utterance_id, labels.c.current)
     )
     rows = {row[0]: row for row in fetch_among(conn, statement, utterances.c.utterance_id, utterance_ids)}
@@ -121,13 +122,15 @@ def closures(
         row = rows.get(utterance_id)
         if row is None:
             closed[utterance_id] = "unknown"
+        elif row[3] is not None:
+            closed[utterance_id] = "retention"
         elif row[1] == "erased":
             closed[utterance_id] = "erased"
         elif row[1] != "accepted" and not (is_access and corpus.settings.access_set_aside):
             closed[utterance_id] = "quarantine"
         elif not consents:
             closed[utterance_id] = "consent"
-        elif not is_access and row[2] < (oldest_labelled if row[3] else oldest):
+        elif not is_access and row[2] < (oldest_labelled if row[4] else oldest):
             closed[utterance_id] = "retention"
         elif leased is not None and utterance_id not in leased:
             closed[utterance_id] = "lease"

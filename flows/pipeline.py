@@ -43,6 +43,7 @@ from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
 from flows.steps.replace_tainted import TaintedReport
+from flows.steps.retain import RetainReport
 from flows.steps.retrain import RetrainReport
 from flows.steps.sample import SampleReport
 from flows.steps.score import ScoreReport
@@ -200,6 +201,7 @@ class NightlyReport(Result):
     erase: FinishReport | Skipped
     sweep: SweepReport
     merge: MergeTotal | MergeSkipped
+    retain: RetainReport | Skipped
     replace_tainted: TaintedReport | Skipped = field(metadata={"key": "replace tainted"})
     retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
     retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
@@ -255,6 +257,7 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     narrowed = run_step("consent", ingest_step.apply_consent, corpus, settings.inbox)
     swept = stages.close_tasks(corpus, settings)
     merged = stages.merge(corpus, settings, None)
+    retained = stages.end_expired(corpus, settings)  # what was labelled tonight is kept longer; nothing old is learned
     replaced = stages.replace_tainted(corpus, settings)
     asr = stages.retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
     intent = stages.retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
@@ -271,5 +274,5 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
         scored = replace(scored, champions=champions_on_labels(corpus, settings.home, settings.promotion))
     sampled = stages.sample(corpus, settings, when)
     exported = stages.export(corpus, settings, when.name)
-    steps = (swept, merged, replaced, asr, intent, ingested, scored, rescored, sampled, exported)
+    steps = (swept, merged, retained, replaced, asr, intent, ingested, scored, rescored, sampled, exported)
     return NightlyReport(when.name, erased, *steps)

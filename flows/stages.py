@@ -34,6 +34,7 @@ from flows.steps import (
     inventory,
     merge_total,
     promote,
+    retain,
     retrain_plan,
     review_annotators,
     window_check,
@@ -54,6 +55,7 @@ from flows.steps.label_studio_sync import SettleReport
 from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
 from flows.steps.replace_tainted import TaintedReport
+from flows.steps.retain import RetainReport
 from flows.steps.retrain import RetrainReport
 from flows.steps.review_annotators import ReviewReport
 from flows.steps.sample import SampleReport
@@ -117,6 +119,11 @@ def finish_withdrawals(corpus: Corpus, settings: Settings, since: datetime) -> N
     if isinstance(done, FinishReport) and (done.tasks or done.not_done):
         left = "".join(f"; not {hop}: {why}" for hop, why in done.not_done.items())
         progress.note(f"a withdrawal of consent came meanwhile: {done.tasks} of its tasks are closed{left}")
+
+
+def end_expired(corpus: Corpus, settings: Settings) -> RetainReport | Skipped:
+    """End what is older than its class may become."""
+    return run_step("retain", retain.nightly, corpus, settings)
 
 
 def replace_tainted(corpus: Corpus, settings: Settings) -> TaintedReport | Skipped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from corpus.records.base import Kind
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, writing
-from corpus.tables import datasets, models
+from corpus.tables import datasets, models, retention
 
 if TYPE_CHECKING:
     from corpus.handle import Corpus
 
-Hop: TypeAlias = Literal["packs", "tasks", "annotation server", "model registry"]
+Hop: TypeAlias = Literal["packs", "tasks", "annotation server", "model registry", "weights"]
 """A place that an erasure has to reach after the records, a withdrawal after the vault."""
 
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
@@ -128,10 +128,23 @@ def packs_with_gaps(conn: sa.Connection) -> list[str]:
     return sorted(conn.execute(statement).scalars())
 
 
-def begin(corpus: Corpus) -> None:
-    """Note that every place is to be reached, before the first key goes; those noted before keep their time."""
+def begin(
+    corpus: Corpus, utterance_ids: Sequence[str] = (), due: Mapping[retention.Class, Sequence[str]] | None = None
+) -> None:
+    """Note that every place is to be reached, before the first key goes; those noted before keep their time.
+
+    Args:
+        corpus: the handle.
+        utterance_ids: what is to be erased. What learned from it is marked at once, also where retention ended it
+            before, as no later look would find that.
+        due: what retention is to end, by class.
+    """
     with writing(corpus.records) as conn:
-        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in HOPS])
+        hops = [hop for hop in HOPS if hop != "weights" or due is None]  # what ends by itself leaves weights alone
+        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in hops])
+        retention.unmark(conn, utterance_ids)
+        models.taint(conn, utterance_ids, corpus.clock())
+        retention.mark(conn, due or {})
 
 
 def note_withdrawal(conn: sa.Connection, hops: Sequence[Hop], at: datetime) -> None:

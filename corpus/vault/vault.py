@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -213,17 +213,19 @@ def record_lookup(vault: Vault, utterance_ids: Sequence[str], actor: str) -> Non
 # --- erase ------------------------------------------------------------------------------------------------------------
 
 
-def destroy(vault: Vault, utterance_ids: Sequence[str], actor: str) -> int:
+def destroy(
+    vault: Vault, utterance_ids: Sequence[str], actor: str, act: Literal["destroy", "expire"] = "destroy"
+) -> int:
     """Destroy the keys of utterances, so that their content can never be decrypted; return how many had one.
 
-    The vault keeps a row that the key was destroyed, so that the same event is not ingested again.
+    The vault keeps a row that the key was destroyed, so that the same event is not ingested again. The audit chain says
+    by `act` whether somebody erased them or their time was over.
     """
     with writing(vault.engine) as conn:
         count = _destroy_keys(conn, utterance_ids)
         if count:
-            audit_chain.append(
-                conn, audit_table, "destroy", actor, {"destroyed": count, **_count_and_digest(utterance_ids)}
-            )
+            detail = {"destroyed": count, **_count_and_digest(utterance_ids)}
+            audit_chain.append(conn, audit_table, act, actor, detail)
     scrub(vault.engine, (keys, accounts))
     return count
 

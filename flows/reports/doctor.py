@@ -29,6 +29,7 @@ from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.reports.consent_problem import consent_problem
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
+from flows.reports.doctor_retention import check_retention
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.server_records import orphaned_servers, stop_orphans
@@ -156,6 +157,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
         "consent": lambda: _consent(corpus, settings.ingest),
+        "retention": lambda: check_retention(corpus, settings.retention),
         "servers": lambda: _servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),

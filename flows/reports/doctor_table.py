@@ -25,6 +25,7 @@ WORDS: Final = {
     "datasets": "datasets handed out",
     "erasures": "erasures and withdrawals",
     "consent": "clips that may be",
+    "retention": "utterances and retention",
     "servers": "servers of killed commands",
     "decoder": "files and lists of the decoder",
 }

@@ -36,6 +36,7 @@ def show_erasure(document: Mapping[str, Any]) -> None:
     done = document.get("finished")
     counts = {words: document[name] for name, words in WORDS.items()}
     counts["versions that learned from them"] = ", ".join(document["tainted"]) or "none"
+    counts["versions whose weights are destroyed"] = ", ".join(document["weights"]) or "none"
     console.show_pairs("would erase" if done is None else "erased", counts)
     if done is not None:
         console.show_pairs("beyond the records", {words: done[name] for name, words in BEYOND.items()})

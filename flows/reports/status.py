@@ -18,6 +18,7 @@ from corpus.tables import consent_use, labels, nights, rounds, utterances
 from corpus.tables import models as store
 from corpus.tables.labels import LabelRow
 from flows.models.champion_lead import stored_lead
+from flows.models.expired import retrain_by
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.promotion_budget import promotion_budget
 from flows.models.promotion_wait import PromotionWait, promotion_wait
@@ -30,7 +31,7 @@ from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitte
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.results import Result
 from flows.runtime.session import opened
-from flows.runtime.settings import Settings
+from flows.runtime.settings import RetentionSettings, Settings
 from flows.tasks import task_status
 from flows.tasks.queues import QueueReport, queues
 from sampling.budget import SamplingSettings
@@ -78,6 +79,8 @@ class KindVersions(Result):
             most: a challenger that was promoted is the champion, and none any more.
         looks: how many challengers the gate has judged; each look makes the next one stricter.
         tainted: versions that learned from an utterance that was erased or withdrawn since.
+        learned_from_expired: versions that learned from labels which retention has ended since.
+        retrain_by: until when a version is trained without these; None where the newest one has none of them.
     """
 
     versions: tuple[str, ...]
@@ -86,6 +89,8 @@ class KindVersions(Result):
     previous: str | None
     looks: int
     tainted: tuple[str, ...] = ()
+    learned_from_expired: tuple[str, ...] = ()
+    retrain_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ def status_of(settings: Settings) -> StatusReport:
                 queues=queues(corpus, settings.people, settings.export.due_days),
                 answers=annotations_table.outcomes(conn),
                 labels=_label_counts(current, in_use),
-                models={kind: _versions(conn, kind) for kind in KINDS},
+                models={kind: _versions(conn, kind, settings.retention) for kind in KINDS},
                 costs=costs_by_question(*fitted_costs(corpus, settings.learned, settings.cost)),
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
                 champions=champions,
@@ -193,12 +198,14 @@ def _label_counts(current: Sequence[LabelRow], in_use: Sequence[LabelRow]) -> La
     )
 
 
-def _versions(conn: sa.Connection, kind: Kind) -> KindVersions:
+def _versions(conn: sa.Connection, kind: Kind, retention: RetentionSettings) -> KindVersions:
     return KindVersions(
         versions=tuple(version.version for version in store.versions(conn, kind)),
         **standing(conn, kind),
         looks=store.looks(conn, kind),
         tainted=tuple(version.version for version in store.versions(conn, kind) if version.tainted),
+        learned_from_expired=tuple(store.learned_from_expired(conn, kind)),
+        retrain_by=retrain_by(conn, retention).get(kind),
     )
 
 

@@ -185,6 +185,18 @@ class ErasureSettings(BaseModel):
     grace: int = Field(default=0, ge=0, le=MOST_DAYS)
 
 
+class RetentionSettings(BaseModel):
+    """How long versions may stay the newest that learned from labels which retention has ended since.
+
+    Attributes:
+        models: Within how many days a version without such labels is trained [days].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    models: int = Field(default=30, ge=1, le=MOST_DAYS)
+
+
 class Settings(BaseModel):
     """All settings, as resolved. `earmark config show` prints them."""
 
@@ -211,6 +223,7 @@ class Settings(BaseModel):
     promotion: PromotionSettings = PromotionSettings()
     night: NightSettings = NightSettings()
     erasure: ErasureSettings = ErasureSettings()
+    retention: RetentionSettings = RetentionSettings()
     tracking: TrackingSettings = TrackingSettings()
     prefect: PrefectSettings = PrefectSettings()
     traffic: TrafficSettings = TrafficSettings()

@@ -14,16 +14,19 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
-from corpus.tables import erased, erasure, orphans, utterances
+from corpus.tables import erased, erasure, models, orphans, retention, utterances
 from corpus.tables.erased import Footprint, Hop
 from corpus.vault import consent, find
 from flows.models.aliases import mirror_versions
+from flows.models.registry import KINDS
+from flows.models.rows_gone import mark_figures
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 from flows.runtime.settings_parts import HasAnswers, HasErasure, HasTaskFolder, HasTracking
 from flows.steps import annotation_backends
 from flows.steps.annotation_backends import SettingsOfBackend
+from flows.steps.destroy_weights import destroy_weights
 from flows.tasks import erased_answers, task_status
 
 What: TypeAlias = Literal["utterance", "account", "device"]
@@ -67,6 +70,7 @@ class EraseReport(Result):
     Attributes:
         utterances, labels, answers, open_tasks, clips_out, parts, packs: see `corpus.tables.erased.Footprint`.
         tainted: versions that learned from what is erased.
+        weights: versions whose weights are destroyed at once: tainted ones that do not serve.
         champions: what becomes of champions that learned from what was erased, in one sentence each.
         datasets: folders outside the home that hold a copy, which no erasure reaches.
         notes: see `Target`.
@@ -83,6 +87,7 @@ class EraseReport(Result):
     tainted: tuple[str, ...]
     datasets: tuple[str, ...]
     notes: tuple[str, ...]
+    weights: tuple[str, ...] = ()
     champions: tuple[str, ...] = ()
     finished: FinishReport | None = None
 
@@ -102,6 +107,7 @@ class FinishReport(Result):
         nameless: by file of answers how many records name no task of the home; they stay, as nobody knows whose they
             are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
+        destroyed: versions whose weights were destroyed: they are tainted and do not serve.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
     """
 
@@ -115,6 +121,7 @@ class FinishReport(Result):
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
+    destroyed: tuple[str, ...] = ()
 
 
 # --- what is to be erased ---------------------------------------------------------------------------------------------
@@ -199,7 +206,10 @@ def _of_device(corpus: Corpus, serial: str, called: str) -> tuple[set[str], str 
 def preview(corpus: Corpus, target: Target) -> EraseReport:
     """Return what an erasure would take away; nothing is changed."""
     with corpus.read() as conn:
-        return _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+        report = _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+        serving = {f"{kind}/{models.alias(conn, kind, 'champion')}" for kind in KINDS}
+        due = {f"{kind}/{version}" for kind, version in models.to_destroy(conn)}
+    return replace(report, weights=tuple(sorted((due | set(report.tainted)) - serving)))
 
 
 def _report(held: Footprint, notes: tuple[str, ...]) -> EraseReport:
@@ -267,7 +277,7 @@ def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str
     before = preview(corpus, target)
     tainted, folders, rewritten = set(before.tainted), set(before.datasets), 0
     if target.utterance_ids or target.speakers:
-        erased.begin(corpus)
+        erased.begin(corpus, target.utterance_ids)
     whole: set[str] = set()
     for speaker in target.speakers:
         with corpus.read() as conn:
@@ -281,13 +291,15 @@ def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str
     done = finish(corpus, settings, actor)
     with corpus.read() as conn:
         champions = tuple(tainted_champions(conn, settings.erasure, corpus.clock()))
+    finished = done if isinstance(done, FinishReport) else FinishReport()
     return replace(
         before,
+        weights=finished.destroyed,
         parts=max(before.parts, rewritten),
         tainted=tuple(sorted(tainted)),
         datasets=tuple(sorted(folders)),
         champions=champions,
-        finished=done if isinstance(done, FinishReport) else FinishReport(),
+        finished=finished,
     )
 
 
@@ -305,18 +317,20 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
 
     A place that can't be reached is named, and stops no other.
     """
-    if not _noted(corpus):
-        return Skipped("no erasure or withdrawal is unfinished")
+    if not (_noted(corpus) or _to_destroy(corpus)):
+        with corpus.read() as conn:
+            if not retention.unfinished(conn):
+                return Skipped("no erasure or withdrawal is unfinished")
     report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
     for hop in progress.over(erased.HOPS, "erasing beyond the records", len(erased.HOPS), "places"):
         since = _noted(corpus).get(hop)
-        if since is None:
+        if since is None and not (hop == "weights" and _to_destroy(corpus)):
             continue
         try:
             report = _reach(hop, corpus, settings, actor, report)
         except (EarmarkError, OSError) as error:
             report = _with_left(report, hop, _why(error))
-        if hop not in report.not_done:
+        if since is not None and hop not in report.not_done:
             erased.reached(corpus, hop, since)
     return report
 
@@ -329,6 +343,11 @@ def is_noted_since(corpus: Corpus, moment: datetime) -> bool:
 def _noted(corpus: Corpus) -> dict[Hop, datetime]:
     with corpus.read() as conn:
         return erased.not_reached(conn)
+
+
+def _to_destroy(corpus: Corpus) -> bool:
+    with corpus.read() as conn:
+        return bool(models.to_destroy(conn))
 
 
 def _with_left(report: FinishReport, hop: Hop, why: str) -> FinishReport:
@@ -350,9 +369,15 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
         return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
+    if hop == "weights":
+        begun = "weights" in _noted(corpus)
+        gone = destroy_weights(corpus, settings.home, settings.tracking, strays=begun)
+        return replace(report, destroyed=gone)
     from training.tracking.store import open_tracking
 
-    mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
+    tracking = open_tracking(settings.tracking, settings.home)
+    mark_figures(corpus, tracking)
+    mirror_versions(corpus, tracking)
     return report
 
 
