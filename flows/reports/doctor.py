@@ -27,9 +27,10 @@ from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
+from flows.reports.doctor_servers import check_servers
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.server_records import orphaned_servers, stop_orphans
+from flows.runtime.server_records import stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ErasureSettings, ModelSettings, Settings
 from flows.tasks import task_folder, task_status
@@ -153,7 +154,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
-        "servers": lambda: _servers(settings.home),
+        "servers": lambda: check_servers(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
@@ -185,18 +186,6 @@ def _champions(
         return champions_on_labels(listening, home, promotion), list(damaged)[:NAMED]
     except EarmarkError as error:
         return {}, [*list(damaged)[:NAMED], str(error)]
-
-
-def _servers(home: Path) -> Found:
-    """Return how many processes of servers run on although the command that started them was killed."""
-    left = orphaned_servers(home / "prefect")
-    if not left:
-        return {"orphaned": 0}, []
-    ids = ", ".join(map(str, left))
-    return {"orphaned": len(left)}, [
-        f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
-        " starts a server stops them, too"
-    ]
 
 
 def _erasures(corpus: Corpus) -> Found:

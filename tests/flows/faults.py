@@ -33,6 +33,7 @@ import psutil
 
 from flows.reports.audit_log import verify_audit
 from flows.reports.doctor import examine
+from flows.runtime.home_secret import header, sign_in
 from flows.runtime.prefect_server import PrefectSettings, prefect_server
 from tests import postgres, s3
 from tests.flows.conftest import copy_of
@@ -261,9 +262,10 @@ def _start_served(home: Path, night: str, seconds: float) -> None:
     while True:
         with contextlib.suppress(OSError, ValueError, KeyError, httpx.HTTPError):
             url = json.loads(record.read_text())["api_url"]
-            found = httpx.get(f"{url}/deployments/name/nightly/nightly", timeout=30).raise_for_status().json()
-            body = {"parameters": {"config": "demo", "night": night}, "state": {"type": "SCHEDULED"}}
-            httpx.post(f"{url}/deployments/{found['id']}/create_flow_run", json=body, timeout=30).raise_for_status()
+            client = httpx.Client(timeout=30, headers=header(sign_in(home)))
+            found = client.get(f"{url}/deployments/name/nightly/nightly").raise_for_status().json()
+            body = {"parameters": {"night": night}, "state": {"type": "SCHEDULED"}}
+            client.post(f"{url}/deployments/{found['id']}/create_flow_run", json=body).raise_for_status()
             return
         if time.monotonic() > until:
             raise TimeoutError("earmark serve does not start")
