@@ -13,6 +13,7 @@ from corpus.hub_access import without_hub
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
+from corpus.storage.private_home import close_to_others
 from corpus.storage.records_schema import audit as records_chain
 from corpus.tables import datasets, erased, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
@@ -27,6 +28,7 @@ from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_log import verify_chain
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
+from flows.reports.doctor_rights import check_rights
 from flows.reports.doctor_servers import check_servers
 from flows.runtime import progress
 from flows.runtime.results import Result
@@ -115,6 +117,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
         removed |= {"work": work_folder.clear(places(settings.corpus).home)}
         removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
         removed |= {"erasures": len(erased)} if erased else {}
+        removed |= {"rights of others": closed} if (closed := close_to_others(settings.home)) else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
         replaced: tuple[BlockedModel, ...] = ()
@@ -155,6 +158,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
         "servers": lambda: check_servers(settings.home),
+        "rights": lambda: check_rights(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }

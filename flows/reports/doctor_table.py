@@ -24,7 +24,8 @@ WORDS: Final = {
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
     "erasures": "erasures",
-    "servers": "servers of killed commands",
+    "servers": "servers of killed commands, and without a secret",
+    "rights": "files and folders of the home",
     "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""
