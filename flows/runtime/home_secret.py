@@ -6,7 +6,6 @@ pages of the machine reach the servers' ports, but not the file.
 
 from __future__ import annotations
 
-import base64
 import secrets
 import sys
 from pathlib import Path
@@ -45,11 +44,6 @@ def sign_in(home: Path) -> str:
 def secret_file(home: Path) -> Path:
     """Return the file of the secret."""
     return home / "prefect" / "secret"
-
-
-def header(auth: str) -> dict[str, str]:
-    """Return the header of HTTP with which a server is asked (RFC 7617)."""
-    return {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"}
 
 
 def note_sign_in(home: Path) -> None:

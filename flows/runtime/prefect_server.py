@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -100,11 +100,19 @@ def _prepare_environment(home: Path, api_url: str) -> None:
     )
 
 
-def client_settings(api_url: str, auth: str | None) -> dict[Any, Any]:
-    """Return the settings with which Prefect's client in this process asks a server, by Prefect's setting."""
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+@contextlib.contextmanager
+def asking(api_url: str, auth: str | None) -> Iterator[None]:
+    """Let Prefect's client in this process ask a server until the block ends.
 
-    return {PREFECT_API_URL: api_url} | ({} if auth is None else {PREFECT_API_AUTH_STRING: auth})
+    Args:
+        api_url: address of its API.
+        auth: `USER:PASSWORD` for it; None to leave that to Prefect's own settings.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    own = {} if auth is None else {PREFECT_API_AUTH_STRING: auth}
+    with temporary_settings({PREFECT_API_URL: api_url, **own}):
+        yield
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from corpus.records.base import Kind
 from corpus.storage.durable_write import write_file
 from flows.runtime import progress
 from flows.runtime.home_secret import sign_in
-from flows.runtime.prefect_server import PrefectSettings, client_settings
+from flows.runtime.prefect_server import PrefectSettings, asking
 from flows.runtime.results import Result
 
 
@@ -65,10 +65,8 @@ def retrain_remotely(
     api_url, auth = _server(home, prefect)
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
-    from prefect.settings import temporary_settings
 
-    asking = temporary_settings(client_settings(api_url, auth))
-    with asking, progress.track(f"retraining {kind} on another machine", None):
+    with asking(api_url, auth), progress.track(f"retraining {kind} on another machine", None):
         try:
             run: Any = run_deployment(  # Prefect types it as a run or a coroutine
                 "retrain/retrain",

@@ -19,7 +19,7 @@ from corpus.names import printable
 from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.machine_faults import machine_fault, own_line
-from flows.runtime.prefect_server import PrefectServer, client_settings, prefect_server
+from flows.runtime.prefect_server import PrefectServer, asking, prefect_server
 from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening, track
 from flows.runtime.progress_lines import ProgressLines
@@ -73,7 +73,8 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
     with track("starting Prefect's server", None, ""):
         server.wait_until_ready(start_timeout)
     # No heartbeat: each flow would wait up to a second for its thread, and the lock shows that a run was killed.
-    with temporary_settings({**client_settings(server.api_url, server.auth), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with asking(server.api_url, server.auth), quiet:
         try:
             yield
         finally:

@@ -33,11 +33,11 @@ import psutil
 
 from flows.reports.audit_log import verify_audit
 from flows.reports.doctor import examine
-from flows.runtime.home_secret import header, sign_in
+from flows.runtime.home_secret import sign_in
 from flows.runtime.prefect_server import PrefectSettings, prefect_server
 from tests import postgres, s3
 from tests.flows.conftest import copy_of
-from tests.flows.homes import ROOT, arguments, move_home, small_settings, state
+from tests.flows.homes import ROOT, arguments, header, move_home, small_settings, state
 from tests.flows.test_kill import ready_home
 
 SHIFTED_CLOCK = Path(tempfile.gettempdir()) / f"earmark-shifted-clock-{os.getpid()}.so"

@@ -17,12 +17,12 @@ import httpx
 import pytest
 
 from flows.reports.demo_tables import DemoReport
-from flows.runtime.home_secret import header, sign_in
+from flows.runtime.home_secret import sign_in
 from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.settings import Settings
 from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.conftest import copy_of
-from tests.flows.homes import ROOT, arguments, earmark
+from tests.flows.homes import ROOT, arguments, earmark, header
 from tests.s3 import free_port
 
 pytestmark = pytest.mark.slow

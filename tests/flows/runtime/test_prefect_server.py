@@ -13,10 +13,10 @@ import httpx
 import psutil
 import pytest
 
-from flows.runtime.home_secret import header, secret_file, sign_in
+from flows.runtime.home_secret import secret_file, sign_in
 from flows.runtime.prefect_server import PrefectSettings, prefect_server
 from flows.runtime.server_records import RECORDS, _processes_with, orphaned_servers
-from tests.flows.homes import ROOT
+from tests.flows.homes import ROOT, header
 from tests.surroundings import environment_kept
 
 OWNER = """
