@@ -176,8 +176,9 @@ def asks_for_the_secret(home: Path, port: int) -> None:
 
 
 def answers(port: int) -> bool:
+    """Whether a server answers; a busy machine may take its time, and where none listens the answer is no at once."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=20).status_code < 500
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=180).status_code < 500
     except httpx.TransportError:
         return False
 
