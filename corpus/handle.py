@@ -45,6 +45,7 @@ class Corpus:
         on_damaged: called with each piece of stored data that is not what was written and is left out; without it, the
             first such piece ends the work.
         read_only: whether the home is one in which this user can write nothing.
+        made_key: file of the key-encryption key, where it was made now, and nobody has a copy of it yet.
     """
 
     settings: CorpusSettings
@@ -55,6 +56,7 @@ class Corpus:
     clock: Callable[[], datetime] = field(default=_now)
     on_damaged: Callable[[Damaged], None] | None = None
     read_only: bool = False
+    made_key: Path | None = None
 
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
@@ -111,15 +113,16 @@ def open_corpus(
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
     database.prepare(stores.vault, "vault")
+    made = None
     if identity.has_secrets(stores.vault):
         kek = _kek(paths, stores, found)
         database.prepare(stores.records, "records")
         home_id.write_missing(stores, found)
     else:  # a new home, whose id names the file of its key
         database.prepare(stores.records, "records")
-        kek = key_encryption.make(key_encryption.place_of(paths, home_id.write_missing(stores, found)))
+        kek, made = key_encryption.make(key_encryption.place_of(paths, home_id.write_missing(stores, found)))
     vault = identity.open_vault(stores.vault, kek)
-    return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now)
+    return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now, made_key=made)
 
 
 def _opened_read_only(

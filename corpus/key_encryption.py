@@ -124,17 +124,17 @@ def load(paths: Places, place: KeyPlace, opens: Callable[[bytes], bool]) -> byte
         raise SettingsError(_missing(paths, place)) from None
 
 
-def make(place: KeyPlace) -> bytes:
-    """Return the key of a new home, made unless another process made it, or the environment gives it.
+def make(place: KeyPlace) -> tuple[bytes, Path | None]:
+    """Return the key of a new home, and its file if it was made now: not by another process or in the environment.
 
     Raises:
         SettingsError: it can't be written.
         Refused: the command does not print it.
     """
     if place.file is None:
-        return _of_environment(place)
-    write_key(place.file, cipher.new_key())
-    return read(place.file)
+        return _of_environment(place), None
+    made = write_key(place.file, cipher.new_key())
+    return read(place.file), place.file if made and not place.named else None
 
 
 def write_key(file: Path, key: bytes) -> bool:
@@ -235,7 +235,7 @@ def _decoded(text: bytes, what: str) -> bytes:
 
 def _missing(paths: Places, place: KeyPlace) -> str:
     places = (
-        "" if place.named or place.in_home else f", nor at {paths.home / 'keys' / 'kek'}, where older homes have it"
+        "" if place.named or place.in_home else f", and so is {paths.home / 'keys' / 'kek'}, where older homes have it"
     )
     return (
         f"the key-encryption key {place} is missing{places}; put it back from the backup of your keys, or name it by"

@@ -23,7 +23,7 @@ from flows.runtime.remote import announced
 from flows.runtime.schedules import clock_change_note
 from flows.runtime.server_records import MARK, stop_orphans, write_record
 from flows.runtime.settings import OVERRIDES_VARIABLE, SERVED_CONFIG, Settings
-from training.tracking.pages import AUTH, HEALTH
+from training.tracking.pages import AUTH, HEALTH, URI
 
 
 def serve_schedules(settings: Settings, config: Path | None, overrides: list[str]) -> None:
@@ -131,10 +131,11 @@ def _start_mlflow_pages(home: Path, uri: str, port: int) -> tuple[subprocess.Pop
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop_orphans(folder)  # first: the pages of a killed command have the port
     record, mark = write_record(folder, port)
-    command = [sys.executable, "-m", "training.tracking.pages", uri, str(port)]
+    command = [sys.executable, "-m", "training.tracking.pages", str(port)]
     quiet = {
         MARK: mark,
         AUTH: sign_in(home),
+        URI: uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -21,7 +21,7 @@ from flows.runtime.lock import hold_corpus
 from flows.runtime.machine_faults import machine_fault, own_line
 from flows.runtime.prefect_server import PrefectServer, asking, prefect_server
 from flows.runtime.private_files import make_files_private
-from flows.runtime.progress import listening, track
+from flows.runtime.progress import listening, note, track
 from flows.runtime.progress_lines import ProgressLines
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
@@ -93,6 +93,8 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
         EarmarkError: there is no home and `create` is False, or its databases can't be opened.
     """
     corpus = open_corpus(settings.corpus, create=create)
+    if corpus.made_key is not None:
+        note(f"without {corpus.made_key} nothing of the home can be read, and it is in no copy of the home; back it up")
     try:
         with leaving_out() as on_damaged:
             yield replace(corpus, on_damaged=on_damaged)

@@ -49,6 +49,12 @@ def test_a_copied_and_a_moved_home_have_the_same_key(tmp_path: Path) -> None:
         open_corpus(CorpusSettings(home=tmp_path / each), create=False).close()
 
 
+def test_who_makes_a_home_learns_of_its_key_once(tmp_path: Path) -> None:
+    first, again = (corpus_at(tmp_path / "home") for _ in range(2))
+    assert first.made_key == key_encryption.outside(of_records(first.records))
+    assert again.made_key is None
+
+
 def test_two_homes_have_two_keys(tmp_path: Path, config: Path) -> None:
     first, second = made(tmp_path / "one"), made(tmp_path / "two")
     assert first.read_bytes() != second.read_bytes()

@@ -398,6 +398,7 @@ def main() -> None:
         )
     failed = 0
     with tempfile.TemporaryDirectory(prefix="earmark-faults-") as folder:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(folder) / "config")  # keys of these homes are not among the user's
         world = prepared(Path(folder) / "prepared")
         print(f"an undisturbed night takes {world.seconds:.0f} s", flush=True)
         for fault in turns(chosen.fault):

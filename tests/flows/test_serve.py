@@ -138,8 +138,8 @@ def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_nex
         process.kill()
         process.wait(60)
         left = orphaned_servers(home / "prefect")
-        assert {"mlflow", "prefect"} <= {
-            kind for pid in left for kind in ("mlflow", "prefect") if kind in command_of(pid)
+        assert {"tracking.pages", "prefect"} <= {
+            kind for pid in left for kind in ("tracking.pages", "prefect") if kind in command_of(pid)
         }
         named = earmark("doctor", *arguments(home))
         assert named.returncode == 1

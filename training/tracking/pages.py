@@ -1,7 +1,7 @@
 """MLflow's pages in a process of their own that answers only who has the secret: `python -m training.tracking.pages`.
 
 MLflow's own sign-in (`--app-name basic-auth`) needs packages beside MLflow and a database of users. Here is one secret
-for one home, which the environment variable `EARMARK_PAGES_AUTH` has, so that no list of processes shows it.
+for one home. It comes from the environment, as does the database's address, so that no list of processes shows them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Any, Final, TypeAlias
 
 AUTH: Final = "EARMARK_PAGES_AUTH"
 """Environment variable with the `USER:PASSWORD` that the pages ask for."""
+
+URI: Final = "EARMARK_PAGES_URI"
+"""Environment variable with the address of MLflow's database, which may have a password in it."""
 
 HEALTH: Final = "/health"
 """The one path that answers everybody: it says only that there is a server."""
@@ -58,13 +61,9 @@ def is_signed_in(header: bytes, auth: str) -> bool:
     return scheme.lower() == b"basic" and hmac.compare_digest(given, auth.encode())
 
 
-def main(uri: str, port: int) -> None:
-    """Serve MLflow's pages on this machine until the process is stopped.
-
-    Args:
-        uri: of the database of MLflow's tracking store.
-        port: to listen on.
-    """
+def main(port: int) -> None:
+    """Serve MLflow's pages at a port of this machine until the process is stopped."""
+    auth, uri = os.environ.pop(AUTH), os.environ.pop(URI)
     from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
 
     # A page of another origin is refused, and so is a name of this machine that somebody else's server gave.
@@ -77,7 +76,6 @@ def main(uri: str, port: int) -> None:
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
         }
     )
-    auth = os.environ.pop(AUTH)
     import uvicorn
     from mlflow.server.fastapi_app import app
     from mlflow.server.handlers import initialize_backend_stores
@@ -87,4 +85,4 @@ def main(uri: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]))
