@@ -14,6 +14,7 @@ from corpus.ingest.ingest import IngestSettings
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
+from corpus.storage.private_home import close_to_others
 from corpus.storage.records_schema import audit as records_chain
 from corpus.tables import consent_use, datasets, erased, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
@@ -30,9 +31,11 @@ from flows.reports.audit_log import verify_chain
 from flows.reports.consent_problem import consent_problem
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
 from flows.reports.doctor_retention import check_retention
+from flows.reports.doctor_rights import check_rights
+from flows.reports.doctor_servers import check_servers
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.server_records import orphaned_servers, stop_orphans
+from flows.runtime.server_records import stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ErasureSettings, ModelSettings, Settings
 from flows.tasks import task_folder, task_status
@@ -117,6 +120,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
         removed |= {"work": work_folder.clear(places(settings.corpus).home)}
         removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
         removed |= {"erasures": len(erased)} if erased else {}
+        removed |= {"rights of others": closed} if (closed := close_to_others(settings.home)) else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
         replaced: tuple[BlockedModel, ...] = ()
@@ -158,7 +162,8 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "erasures": lambda: _erasures(corpus),
         "consent": lambda: _consent(corpus, settings.ingest),
         "retention": lambda: check_retention(corpus, settings.retention),
-        "servers": lambda: _servers(settings.home),
+        "servers": lambda: check_servers(settings.home),
+        "rights": lambda: check_rights(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
@@ -190,18 +195,6 @@ def _champions(
         return champions_on_labels(listening, home, promotion), list(damaged)[:NAMED]
     except EarmarkError as error:
         return {}, [*list(damaged)[:NAMED], str(error)]
-
-
-def _servers(home: Path) -> Found:
-    """Return how many processes of servers run on although the command that started them was killed."""
-    left = orphaned_servers(home / "prefect")
-    if not left:
-        return {"orphaned": 0}, []
-    ids = ", ".join(map(str, left))
-    return {"orphaned": len(left)}, [
-        f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
-        " starts a server stops them, too"
-    ]
 
 
 def _erasures(corpus: Corpus) -> Found:

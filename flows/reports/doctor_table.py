@@ -26,7 +26,8 @@ WORDS: Final = {
     "erasures": "erasures and withdrawals",
     "consent": "clips that may be",
     "retention": "utterances and retention",
-    "servers": "servers of killed commands",
+    "servers": "servers of killed commands, and without a secret",
+    "rights": "files and folders of the home",
     "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""

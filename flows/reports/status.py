@@ -12,7 +12,10 @@ import sqlalchemy as sa
 
 from annotation.assignment import PeopleSettings
 from corpus.errors import Refused
+from corpus.home_id import of_records
+from corpus.key_encryption import place_of
 from corpus.records.base import Kind
+from corpus.settings import places
 from corpus.tables import annotations as annotations_table
 from corpus.tables import consent_use, labels, nights, rounds, utterances
 from corpus.tables import models as store
@@ -99,6 +102,7 @@ class StatusReport(Result):
 
     Attributes:
         home: its folder.
+        key: where the key-encryption key is.
         utterances: by state.
         uses: how many of the available utterances their customers allow each use.
         refused: manifest rows by reason.
@@ -120,6 +124,7 @@ class StatusReport(Result):
     """
 
     home: str
+    key: str
     utterances: Mapping[str, int]
     uses: consent_use.ClipUses
     refused: Mapping[str, int]
@@ -154,6 +159,7 @@ def status_of(settings: Settings) -> StatusReport:
         with corpus.read() as conn:
             return StatusReport(
                 home=str(settings.home),
+                key=str(place_of(places(settings.corpus), of_records(corpus.records))),
                 utterances=utterances.counts(conn),
                 uses=uses,
                 refused=utterances.refusals(conn),

@@ -13,6 +13,7 @@ from flows.runtime import console
 def show_status(report: StatusReport) -> None:
     """Print the status as tables."""
     counts = {
+        "key of its content": report.key,
         "clips": report.utterances,
         **_uses(report),
         "manifest rows refused": report.refused,

@@ -318,17 +318,26 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
 OVERRIDES_VARIABLE: Final = "EARMARK_OVERRIDES"
 """Environment variable with the JSON list of overrides that `earmark serve` passes to the runs that it starts."""
 
+SERVED_CONFIG: Final = "EARMARK_SERVED_CONFIG"
+"""Environment variable with the file or name of the settings of the flows that `earmark serve` or a worker runs."""
+
 ACTIVE: ContextVar[Settings | None] = ContextVar("earmark_settings", default=None)
 """The settings of the running command, which its flows use; None in a flow that a schedule started."""
 
 
 def scheduled(config: str | None) -> Settings:
-    """Return the settings of a flow that a schedule started.
+    """Return the settings of a flow that a schedule started, which are those of the process that serves it.
 
     Args:
-        config: file of settings; the overrides of `earmark serve` come from the environment.
+        config: what a parameter of the run names, which deployments of before have; no other one than the served one.
 
     Raises:
-        SettingsError: as `load_settings`.
+        SettingsError: as `load_settings`, or the run names another file.
     """
-    return load_settings(Path(config) if config else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))
+    served = os.environ.get(SERVED_CONFIG)
+    if config is not None and config != served:
+        raise SettingsError(
+            f"a run's parameters can't name a file of settings: {config!r}; leave out config, and name the file in"
+            f" {SERVED_CONFIG} of the process that serves the flows"
+        )
+    return load_settings(Path(served) if served else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))
