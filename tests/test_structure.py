@@ -24,6 +24,7 @@ OUTSIDE_A_ROOM = {"__init__", "pipeline", "stages", "serve", "demo"}
 PARTS_OF_STEPS = {
     "annotation_backends": "export",
     "decoder": "retrain",
+    "destroy_weights": "erase",
     "draw_temperature": "score",
     "erase_receipt": "erase",
     "fine_tune": "retrain",
@@ -51,14 +52,14 @@ COMMAND_OF = {"promote_manually": "promote", "register_external": "register", "i
 
 STEPS = ("ingest", "score", "sample", "export", "merge", "retrain", "judge", "promote", "register")
 VOCABULARY = (*STEPS, "erase", "retain", "estimate", "report")
-NO_COMMAND_YET = {"retain": "has functions, and no command yet"}
 NO_HOP = dict.fromkeys(("erase", "retain", "estimate", "report"), "is no hop of an utterance")
 WITHOUT = {
-    "command": NO_COMMAND_YET | {"judge": "every retraining judges; `earmark compare` shows the result"},
-    "step": NO_COMMAND_YET
-    | {"judge": "`flows/models/evaluate.py`, as reports read evaluations too", "report": "a room, `flows/reports/`"},
-    "row of README.md": NO_COMMAND_YET
-    | {"report": "`earmark report` is in the row of merge, whose answers it reports"},
+    "command": {"judge": "every retraining judges; `earmark compare` shows the result"},
+    "step": {
+        "judge": "`flows/models/evaluate.py`, as reports read evaluations too",
+        "report": "a room, `flows/reports/`",
+    },
+    "row of README.md": {"report": "`earmark report` is in the row of merge, whose answers it reports"},
     "record": NO_HOP | {"promote": "a decision is a row of `judgements` and `promotions`, in `corpus/tables/`"},
 }
 """Words of the vocabulary that have no such thing, each with its reason."""
@@ -83,7 +84,6 @@ CROSS_CUTTING = {
 
 UNUSED = {
     "corpus.vault.consent.set_consent": "for whoever withdraws without the command, such as an operator's own program",
-    "corpus.tables.retention.expired": "erasure by age has no command yet",
     "sampling.selection.choose": "the documented call for whoever samples without the flows",
     "sampling.strategies.scikit_activeml.from_scikit_activeml": "for whoever brings a strategy of scikit-activeml",
     "sampling.strategies.scikit_activeml.EarmarkQuery": "for whoever uses a strategy in scikit-activeml",
@@ -357,8 +357,8 @@ def test_steps_commands_and_flows_have_one_name() -> None:
     commands, named = _commands(), _steps()
     assert named <= commands
     # no steps of a night: ways in and out for labelled corpora, names that all steps use, second looks, settings to
-    # try, bases with a language model, what customers allow
-    assert named - {"import", "inventory", "dataset", "suspects", "sweep", "lm", "consent"} <= set(VOCABULARY)
+    # try, bases with a language model, what customers allow, the key of all keys
+    assert named - {"import", "inventory", "dataset", "suspects", "sweep", "lm", "consent", "key"} <= set(VOCABULARY)
     pipeline = ast.parse((ROOT / "flows" / "pipeline.py").read_text())
     flows = {
         keyword.value.value

@@ -5,7 +5,7 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO "alembic_version" VALUES('0018');
+INSERT INTO "alembic_version" VALUES('0019');
 
 CREATE TABLE aliases (
 	kind TEXT NOT NULL, 
@@ -216,7 +216,7 @@ CREATE TABLE model_versions (
 	base TEXT NOT NULL, 
 	parent TEXT NOT NULL, 
 	model_uri TEXT NOT NULL, 
-	tainted BOOLEAN NOT NULL, cycle TEXT, trained_at DATETIME, tainted_at DATETIME, 
+	tainted BOOLEAN NOT NULL, cycle TEXT, trained_at DATETIME, tainted_at DATETIME, expired_at DATETIME, destroyed_at DATETIME, 
 	CONSTRAINT pk_model_versions PRIMARY KEY (kind, version)
 );
 
@@ -306,6 +306,12 @@ CREATE TABLE reports (
 	eval_set_id TEXT NOT NULL, 
 	numbers TEXT NOT NULL, 
 	CONSTRAINT pk_reports PRIMARY KEY (kind, version, eval_set_id)
+);
+
+CREATE TABLE retention_limits (
+	name TEXT NOT NULL, 
+	days BIGINT NOT NULL, 
+	PRIMARY KEY (name)
 );
 
 CREATE TABLE rounds (
@@ -414,7 +420,7 @@ CREATE TABLE utterances (
 	pack_length BIGINT, 
 	state TEXT NOT NULL, 
 	state_reason TEXT NOT NULL, 
-	operation_id TEXT NOT NULL, 
+	operation_id TEXT NOT NULL, expired_as TEXT, 
 	CONSTRAINT pk_utterances PRIMARY KEY (utterance_id), 
 	CONSTRAINT ck_utterances_state CHECK (state IN ('accepted', 'set_aside', 'erased')), 
 	CONSTRAINT fk_utterances_pack FOREIGN KEY(pack) REFERENCES packs (pack), 

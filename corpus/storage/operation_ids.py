@@ -282,6 +282,16 @@ def erase_speaker(speaker_digest: str) -> str:
     return f"erase/speaker/{speaker_digest}"
 
 
+def expire(ids_digest: str) -> str:
+    """Return the id of ending utterances by retention, by the digest of their ids."""
+    return f"expire/{ids_digest}"
+
+
+def destroy_weights(kind: Kind, version: str) -> str:
+    """Return the id of destroying the weights of a tainted version."""
+    return f"destroy/{kind}/{version}"
+
+
 def compact(pack: str) -> str:
     """Return the id of rewriting a pack without its erased clips."""
     return f"compact/{pack}"

@@ -11,6 +11,9 @@ from corpus.storage.database import UtcDateTime
 from corpus.storage.dataset_schema import dataset_rows as dataset_rows
 from corpus.storage.dataset_schema import datasets as datasets
 from corpus.storage.draws_schema import draw_temperatures as draw_temperatures
+from corpus.storage.erasure_schema import doomed as doomed
+from corpus.storage.erasure_schema import erasure_hops as erasure_hops
+from corpus.storage.erasure_schema import retention_limits as retention_limits
 from corpus.storage.inventory_schema import inventory_mappings as inventory_mappings
 from corpus.storage.inventory_schema import inventory_names as inventory_names
 from corpus.storage.inventory_schema import inventory_settled as inventory_settled
@@ -52,19 +55,6 @@ packs: Final = sa.Table(
     _text("operation_id"),
 )
 
-doomed: Final = sa.Table(  # files that an erasure replaced; they are removed after its commit
-    "doomed",
-    METADATA,
-    sa.Column("path", sa.Text, primary_key=True),
-)
-
-erasure_hops: Final = sa.Table(  # places that an erasure has not reached yet; each is removed once it was reached
-    "erasure_hops",
-    METADATA,
-    sa.Column("hop", sa.Text, primary_key=True),
-    _moment("since"),
-)
-
 utterances: Final = sa.Table(
     "utterances",
     METADATA,
@@ -85,6 +75,8 @@ utterances: Final = sa.Table(
     _text("state"),
     _text("state_reason"),
     _text("operation_id"),
+    # class by which retention ends it: set before its key is destroyed, and kept beside the state `erased`
+    _text("expired_as", nullable=True),
     sa.Index("ix_utterances_speaker_id", "speaker_id"),
     sa.Index("ix_utterances_state", "state"),
     sa.Index("ix_utterances_pack", "pack"),
@@ -301,6 +293,8 @@ model_versions: Final = sa.Table(
     sa.Column("tainted_at", UtcDateTime, nullable=True),  # null of versions that are not, and in rows of older versions
     _text("cycle", nullable=True),  # nightly run that trained it, or `by-hand`; null of bases and external models
     sa.Column("trained_at", UtcDateTime, nullable=True),
+    sa.Column("expired_at", UtcDateTime, nullable=True),  # when retention first ended a label that it learned from
+    sa.Column("destroyed_at", UtcDateTime, nullable=True),  # when the weights of a tainted version were destroyed
 )
 
 pseudo_labels: Final = sa.Table(  # utterances that a version learned without a label; erasures remove rows

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import sqlalchemy as sa
 
-from corpus import home_id
+from corpus import home_id, key_encryption
 from corpus.errors import ChainBroken, Damaged, SettingsError
 from corpus.handle import Corpus
 from corpus.records.base import canonical_json
@@ -36,8 +36,8 @@ LOGS: Final[tuple[Log, ...]] = ("records", "vault")
 
 TABLES: Final[Mapping[Log, sa.Table]] = {"records": records.audit, "vault": vault.audit}
 
-KEY_NAME: Final = "audit.key"
-"""Name of the file of the private key, beside the file of the key-encryption key."""
+SUFFIX: Final = ".audit"
+"""What the name of the file of the private key ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,10 @@ def own_verifier(corpus: Corpus) -> Verifier:
 
 
 def key_file(corpus: Corpus) -> Path:
-    """Return the file of the private key."""
-    return places(corpus.settings).key_file.with_name(KEY_NAME)
+    """Return the file of the private key: beside that of the key-encryption key that the settings name, or outside."""
+    named = places(corpus.settings).key_file
+    file = key_encryption.outside(home_id.of_records(corpus.records)) if named is None else named
+    return file.with_name(file.name + SUFFIX)
 
 
 def engine_of(corpus: Corpus, log: Log) -> sa.Engine:

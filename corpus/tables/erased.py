@@ -1,8 +1,8 @@
-"""What an erasure takes away, before it does, and what it has not reached yet."""
+"""What an erasure takes away, before it does, and what it, or a withdrawal of consent, has not reached yet."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
@@ -12,16 +12,19 @@ import sqlalchemy as sa
 from corpus.records.base import Kind
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, writing
-from corpus.tables import datasets, models
+from corpus.tables import datasets, models, retention
 
 if TYPE_CHECKING:
     from corpus.handle import Corpus
 
-Hop: TypeAlias = Literal["packs", "tasks", "annotation server", "model registry"]
-"""A place that an erasure has to reach after the records."""
+Hop: TypeAlias = Literal["packs", "tasks", "annotation server", "model registry", "weights"]
+"""A place that an erasure has to reach after the records, a withdrawal after the vault."""
 
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
 """All of them, in the order in which they are reached."""
+
+WITHDRAWN_HOPS: Final[tuple[Hop, ...]] = ("tasks", "annotation server")
+"""The places that every withdrawal of consent has to reach; the registry is noted with the versions that it marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +128,50 @@ def packs_with_gaps(conn: sa.Connection) -> list[str]:
     return sorted(conn.execute(statement).scalars())
 
 
-def begin(corpus: Corpus) -> None:
-    """Note that every place is to be reached, before the first key goes; those noted before keep their time."""
+def begin(
+    corpus: Corpus, utterance_ids: Sequence[str] = (), due: Mapping[retention.Class, Sequence[str]] | None = None
+) -> None:
+    """Note that every place is to be reached, before the first key goes; those noted before keep their time.
+
+    Args:
+        corpus: the handle.
+        utterance_ids: what is to be erased. What learned from it is marked at once, also where retention ended it
+            before, as no later look would find that.
+        due: what retention is to end, by class.
+    """
     with writing(corpus.records) as conn:
-        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in HOPS])
+        hops = [hop for hop in HOPS if hop != "weights" or due is None]  # what ends by itself leaves weights alone
+        insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": corpus.clock()} for hop in hops])
+        retention.unmark(conn, utterance_ids)
+        models.taint(conn, utterance_ids, corpus.clock())
+        retention.mark(conn, due or {})
 
 
-def reached(corpus: Corpus, hop: Hop) -> None:
-    """Note that a place was reached."""
+def note_withdrawal(conn: sa.Connection, hops: Sequence[Hop], at: datetime) -> None:
+    """Note that places are to be reached for a withdrawal of consent, which may come while a run reaches them.
+
+    Those noted before get the new time, so that such a run does not take for reached what it looked at too early.
+    """
+    conn.execute(sa.delete(schema.erasure_hops).where(schema.erasure_hops.c.hop.in_(hops)))
+    insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": at} for hop in hops])
+
+
+def reached(corpus: Corpus, hop: Hop, since: datetime | None = None) -> None:
+    """Note that a place was reached.
+
+    Args:
+        corpus: the handle.
+        hop: the place.
+        since: the time with which it was noted, before it was reached; one that was noted anew stays. None for any.
+    """
+    rows = schema.erasure_hops.c
     with writing(corpus.records) as conn:
-        conn.execute(sa.delete(schema.erasure_hops).where(schema.erasure_hops.c.hop == hop))
+        conn.execute(
+            sa.delete(schema.erasure_hops).where(rows.hop == hop, *([] if since is None else [rows.since == since]))
+        )
 
 
 def not_reached(conn: sa.Connection) -> dict[Hop, datetime]:
-    """Return the places that an erasure has not reached yet, in their order, each with the time since when."""
+    """Return the places that an erasure or a withdrawal has not reached yet, in their order, each since when."""
     since = {row.hop: row.since for row in conn.execute(sa.select(schema.erasure_hops))}
     return {hop: since[hop] for hop in HOPS if hop in since}

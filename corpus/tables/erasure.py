@@ -8,9 +8,9 @@ run again. `compact` rewrites packs, whose erased clips can't be decrypted any m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict, cast
 
 import sqlalchemy as sa
 
@@ -21,7 +21,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation, Overtaken, committed
-from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, trials, utterances
+from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, retention, trials, utterances
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -40,6 +40,11 @@ BLANK: dict[str, Any] = {
     "state": "erased",
 }
 """Values that overwrite the columns of an erased row; its id, time and length remain, so that counts stay right."""
+
+Act: TypeAlias = Literal["erase", "expire"]
+
+Copies: TypeAlias = "Mapping[str, _Copy]"
+"""The parts without what is erased, by the paths of the old ones."""
 
 
 class ErasureResult(TypedDict):
@@ -94,14 +99,28 @@ def erase_speaker(corpus: Corpus, speaker_id: str, *, reason: str = "request", a
 
 
 def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, actor: str) -> ErasureResult:
+    def rows(op: Operation, copies: Copies) -> dict[str, Any]:
+        return dict(_erase_rows(op, ids, reason, copies, corpus.clock()))
+
+    return cast(ErasureResult, commit_rows(corpus, ids, operation_id, "erase", rows, actor))
+
+
+def commit_rows(
+    corpus: Corpus,
+    ids: Sequence[str],
+    operation_id: str,
+    act: Act,
+    change: Callable[[Operation, Copies], dict[str, Any]],
+    actor: str,
+) -> dict[str, Any]:
+    """Change the rows of utterances in one operation, with copies of their parts; then remove what it replaced."""
     while True:
         copies = _write_copies(corpus, frozenset(ids))
         try:
-            with corpus.operation(operation_id, "erase", actor) as op:
+            with corpus.operation(operation_id, act, actor) as op:
                 if not op.done:
-                    op.result = dict(_erase_rows(op, ids, reason, copies, corpus.clock()))
-                    op.state |= utterances.set_aside_digest(op.conn)
-                result = cast(ErasureResult, dict(op.result))
+                    op.result = change(op, copies)
+                result = dict(op.result)
             break
         except Overtaken:
             continue
@@ -112,14 +131,34 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
     return result
 
 
-def _erase_rows(
-    op: Operation, ids: Sequence[str], reason: str, copies: Mapping[str, _Copy], at: datetime
-) -> ErasureResult:
+def _erase_rows(op: Operation, ids: Sequence[str], reason: str, copies: Copies, at: datetime) -> ErasureResult:
+    retention.unmark(op.conn, ids)
+    live, rewritten = blank_rows(op, ids, reason, copies)
+    tainted = models.taint(op.conn, ids, at)
+    pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
+    left_out.erase(op.conn, ids)
+    handed_out = datasets.holding(op.conn, ids)
+    datasets.erase(op.conn, ids)
+    return {
+        "erased": len(live),
+        "digest": digest(live),
+        "parts_rewritten": rewritten,
+        "tainted": [f"{kind}/{version}" for kind, version in tainted],
+        "datasets": handed_out,
+    }
+
+
+def blank_rows(op: Operation, ids: Sequence[str], reason: str, copies: Copies) -> tuple[list[str], int]:
+    """Take what is stored of utterances out of the records; return those that were not blank before, and part counts.
+
+    Answers keep their verdict and task, so that counts stay right.
+    """
     rows = schema.utterances
     statement = sa.select(rows.c.utterance_id).where(rows.c.state != "erased")
     live = sorted(row.utterance_id for row in fetch_among(op.conn, statement, rows.c.utterance_id, ids))
     rewritten = _drop_statistics(op, ids, copies)
     reports.drop_from_reports(op.conn, ids)
+    trials.erase(op.conn, ids)
     each = [{"id": i} for i in ids]
     if each:
         one: sa.BindParameter[str] = sa.bindparam("id")
@@ -131,19 +170,8 @@ def _erase_rows(
         op.conn.execute(closing, each)
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
-    tainted = models.taint(op.conn, ids, at)
-    pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
-    left_out.erase(op.conn, ids)
-    trials.erase(op.conn, ids)
-    handed_out = datasets.holding(op.conn, ids)
-    datasets.erase(op.conn, ids)
-    return {
-        "erased": len(live),
-        "digest": digest(live),
-        "parts_rewritten": rewritten,
-        "tainted": [f"{kind}/{version}" for kind, version in tainted],
-        "datasets": handed_out,
-    }
+    op.state |= utterances.set_aside_digest(op.conn)
+    return live, rewritten
 
 
 class _Copy(NamedTuple):
@@ -185,7 +213,7 @@ def _lost_part(conn: sa.Connection, path: str, ids: frozenset[str]) -> _Copy:
     return _Copy(prediction_parts.lost(path, kept) if kept else None, kept)
 
 
-def _drop_statistics(op: Operation, ids: Sequence[str], copies: Mapping[str, _Copy]) -> int:
+def _drop_statistics(op: Operation, ids: Sequence[str], copies: Copies) -> int:
     """Remove the scores of the utterances and put the copies in place of their parts; return how many parts.
 
     Raises:

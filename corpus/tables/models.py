@@ -131,6 +131,53 @@ def taint(conn: sa.Connection, utterance_ids: Collection[str], at: datetime | No
     return learned
 
 
+def mark_expired(conn: sa.Connection, utterance_ids: Collection[str], at: datetime) -> list[tuple[Kind, str]]:
+    """Mark every version that learned from one of the utterances, which retention ends; return (kind, version) of each.
+
+    That taints none of them. A version that was marked before keeps its time.
+    """
+    learned = learners(conn, utterance_ids)
+    for kind, number in learned:
+        one = (model_versions.c.kind == kind, model_versions.c.version == number, model_versions.c.expired_at.is_(None))
+        conn.execute(sa.update(model_versions).where(*one).values(expired_at=at))
+    return learned
+
+
+def learned_from_expired(conn: sa.Connection, kind: Kind) -> dict[str, datetime]:
+    """Return the versions that learned from labels which retention has ended, each with the time of the first."""
+    return _times(conn, kind, model_versions.c.expired_at)
+
+
+def destroyed(conn: sa.Connection, kind: Kind) -> dict[str, datetime]:
+    """Return the versions whose weights were destroyed, as they were tainted, each with the time."""
+    return _times(conn, kind, model_versions.c.destroyed_at)
+
+
+def put_destroyed(conn: sa.Connection, kind: Kind, number: str, at: datetime) -> None:
+    """Note that the weights of a version were destroyed."""
+    one = (model_versions.c.kind == kind, model_versions.c.version == number)
+    conn.execute(sa.update(model_versions).where(*one).values(destroyed_at=at))
+
+
+def to_destroy(conn: sa.Connection) -> list[tuple[Kind, str]]:
+    """Return (kind, version) of the tainted versions whose weights are there and that do not serve, sorted."""
+    serves = sa.exists().where(
+        aliases.c.kind == model_versions.c.kind,
+        aliases.c.version == model_versions.c.version,
+        aliases.c.name == "champion",
+    )
+    columns = sa.select(model_versions.c.kind, model_versions.c.version)
+    statement = columns.where(model_versions.c.tainted, model_versions.c.destroyed_at.is_(None), ~serves)
+    rows = sorted((row.kind, int(row.version)) for row in conn.execute(statement))
+    return [(kind, str(number)) for kind, number in rows]
+
+
+def _times(conn: sa.Connection, kind: Kind, at: sa.ColumnElement[datetime]) -> dict[str, datetime]:
+    statement = sa.select(model_versions.c.version, at.label("at")).where(model_versions.c.kind == kind)
+    rows = conn.execute(statement.where(at.is_not(None))).all()
+    return {row.version: row.at for row in sorted(rows, key=lambda row: int(row.version))}
+
+
 def tainted_since(conn: sa.Connection, kind: Kind, number: str) -> datetime | None:
     """Return when a version was tainted; None where it is not, and where it was by an older version of earmark."""
     one = (model_versions.c.kind == kind, model_versions.c.version == number)

@@ -26,6 +26,7 @@ from corpus.storage.records_schema import (
     tasks,
     utterances,
 )
+from corpus.tables import retention
 
 _SCORED: Final = sa.exists().where(scores.c.utterance_id == utterances.c.utterance_id)
 """Whether an utterance has scores of any pair of models."""
@@ -108,7 +109,8 @@ class RefusedRows:
 
 def arrived(conn: sa.Connection, start: datetime, end: datetime) -> list[ArrivedUtterance]:
     """Return the utterances that arrived in [start, end), whatever their state is now."""
-    columns = (utterances.c.utterance_id, utterances.c.state, utterances.c.event_order, _SCORED.label("scored"))
+    state = retention.state_now().label("state")
+    columns = (utterances.c.utterance_id, state, utterances.c.event_order, _SCORED.label("scored"))
     rows = conn.execute(sa.select(*columns).where(*_window(start, end)).order_by(utterances.c.utterance_id))
     return [ArrivedUtterance(row.utterance_id, row.state, bool(row.scored), int(row.event_order)) for row in rows]
 

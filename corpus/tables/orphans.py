@@ -15,7 +15,7 @@ from corpus.settings import places
 from corpus.storage import files, work_folder
 from corpus.storage import records_schema as schema
 from corpus.storage.database import scrub
-from corpus.tables import erasure, ingest_batches, leases, utterances
+from corpus.tables import erasure, expiry, ingest_batches, leases, retention, utterances
 from corpus.vault import vault, vault_schema
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def keyless(corpus: Corpus) -> tuple[list[str], list[str]]:
 
     Returns:
         Those whose key is lost, and those whose key was destroyed by an erasure that was killed before it had erased
-        their rows.
+        their rows. What retention had begun to end is in neither, see `retention.unfinished`.
     """
     with corpus.read() as conn:
-        live = utterances.live_ids(conn)
+        live = utterances.live_ids(conn) - set(retention.unfinished(conn))
     without = live - vault.ids_with_key(corpus.vault)
     if not without:
         return [], []
@@ -77,7 +77,11 @@ def keyless(corpus: Corpus) -> tuple[list[str], list[str]]:
 
 
 def finish_erasures(corpus: Corpus) -> list[str]:
-    """Erase the utterances whose keys an erasure destroyed before it was killed; return their sorted ids."""
+    """Erase the utterances whose keys an erasure destroyed before it was killed; return their sorted ids.
+
+    What retention had begun to end is ended first, so that it does not count as erased.
+    """
+    expiry.expire_marked(corpus)
     _, ids = keyless(corpus)
     if ids:
         erasure.erase_utterances(corpus, ids, reason="unfinished erasure")

@@ -22,6 +22,7 @@ from corpus.storage.operations import Operation
 from corpus.storage.packs import Location, PackWriter
 from corpus.storage.records_schema import packs, utterances
 from corpus.storage.records_schema import refusals as refusals_table
+from corpus.tables import retention
 
 State = Literal["accepted", "set_aside", "erased"]
 
@@ -157,7 +158,7 @@ def newest_arrival(conn: sa.Connection, before: datetime | None = None) -> datet
 
 
 def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids of those utterances that were erased."""
+    """Return the ids of those utterances that were erased, or that retention ended: nothing is left of them."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "erased")
     return [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
 
@@ -267,9 +268,10 @@ def _attributes(texts: Sequence[str]) -> dict[str, Strings]:
 def counts(conn: sa.Connection) -> dict[str, int]:
     """Return how many rows were received, accepted and refused, and how many utterances are in each state.
 
-    received = accepted + refused; accepted = available + set_aside + erased.
+    received = accepted + refused; accepted = available + set_aside + erased + expired.
     """
-    statement = sa.select(utterances.c.state, sa.func.count()).group_by(utterances.c.state)
+    state = retention.state_now()
+    statement = sa.select(state, sa.func.count()).group_by(state)
     by_state = {state: int(number) for state, number in conn.execute(statement)}
     refused = conn.execute(sa.select(sa.func.count()).select_from(refusals_table)).scalar_one()
     accepted = sum(by_state.values())
@@ -280,6 +282,7 @@ def counts(conn: sa.Connection) -> dict[str, int]:
         "available": by_state.get("accepted", 0),
         "set_aside": by_state.get("set_aside", 0),
         "erased": by_state.get("erased", 0),
+        "expired": by_state.get("expired", 0),
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -215,17 +215,19 @@ def record_lookup(vault: Vault, utterance_ids: Sequence[str], actor: str) -> Non
 # --- erase ------------------------------------------------------------------------------------------------------------
 
 
-def destroy(vault: Vault, utterance_ids: Sequence[str], actor: str) -> int:
+def destroy(
+    vault: Vault, utterance_ids: Sequence[str], actor: str, act: Literal["destroy", "expire"] = "destroy"
+) -> int:
     """Destroy the keys of utterances, so that their content can never be decrypted; return how many had one.
 
-    The vault keeps a row that the key was destroyed, so that the same event is not ingested again.
+    The vault keeps a row that the key was destroyed, so that the same event is not ingested again. The audit chain says
+    by `act` whether somebody erased them or their time was over.
     """
     with writing(vault.engine) as conn:
         count = _destroy_keys(conn, utterance_ids)
         if count:
-            audit_chain.append(
-                conn, audit_table, "destroy", actor, {"destroyed": count, **_count_and_digest(utterance_ids)}
-            )
+            detail = {"destroyed": count, **_count_and_digest(utterance_ids)}
+            audit_chain.append(conn, audit_table, act, actor, detail)
     scrub(vault.engine, (keys, accounts))
     return count
 
@@ -234,21 +236,32 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
     """Destroy the keys of a speaker and the account of the speaker id; return the ids of all their utterances.
 
     The account's hash stays with the next generation, so that a customer who returns becomes another speaker. An
-    utterance of the account from before `at` (now where None) that is ingested later is left out.
+    utterance of the account from before `at` (now where None) that is ingested later is left out, also where the
+    account had none yet, or was forgotten before: a row of it may have been received since, and wait for its clip.
     """
     with writing(vault.engine) as conn:
         ids = utterances_of(conn, speaker_id)
         count = _destroy_keys(conn, ids)
         found = conn.execute(sa.select(accounts).where(accounts.c.speaker_id == speaker_id)).one_or_none()
-        if found is not None and found.account is not None:
-            renewed = new_account(vault, found.account_key, found.generation + 1)
-            forgotten_at = utc(at) if at else datetime.now(UTC)
+        if found is not None:
+            before = AccountRow(*found)
+            moment = utc(at) if at else datetime.now(UTC)
+            forgotten_at = moment if before.forgotten_at is None else max(moment, before.forgotten_at)
+            renewed = _renewed(vault, before)
             update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}
             detail["forgotten_at"] = forgotten_at.isoformat()
+            detail["again"] = renewed.generation == before.generation  # nothing had come since it was forgotten
             audit_chain.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids
+
+
+def _renewed(vault: Vault, account: AccountRow) -> AccountRow:
+    """Return the account without anything of its own; one that has nothing since it was forgotten is that already."""
+    bare = new_account(vault, account.account_key, account.generation)
+    is_bare = account.forgotten_at is not None and replace(account, forgotten_at=None) == bare
+    return bare if is_bare else new_account(vault, account.account_key, account.generation + 1)
 
 
 def ids_with_key(vault: Vault, among: Sequence[str] | None = None) -> set[str]:

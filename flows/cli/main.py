@@ -13,6 +13,7 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 
 # isort: split
 from flows.cli import (
+    access_command,
     audit_commands,
     base_commands,
     consent_commands,
@@ -20,9 +21,11 @@ from flows.cli import (
     erase_command,
     home_commands,
     inventory_commands,
+    key_commands,
     lm_command,
     model_commands,
     plugin_commands,
+    retain_command,
     server_commands,
     suspects_command,
     sweep_command,
@@ -33,6 +36,7 @@ from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening
 
 __all__ = [
+    "access_command",
     "app",
     "audit_commands",
     "base_commands",
@@ -42,11 +46,13 @@ __all__ = [
     "home_commands",
     "init_command",
     "inventory_commands",
+    "key_commands",
     "lm_command",
     "main",
     "model_commands",
     "pipeline_commands",
     "plugin_commands",
+    "retain_command",
     "server_commands",
     "suspects_command",
     "sweep_command",

@@ -6,17 +6,22 @@ person reads or names an alias, a version has one at most, which says where it s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
+from corpus.tables import erased
 from corpus.tables import models as store
 from corpus.tables.people import holder
-from flows.models.registry import standing
+from flows.models.registry import KINDS, standing
 from flows.models.version_description import descriptions
 from flows.runtime.results import Result
 
@@ -48,7 +53,7 @@ def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
     """Set the aliases in MLflow, and what it says of versions, to what the records say."""
     from training.tracking.aliases import set_aliases
 
-    for kind in ("asr", "intent"):
+    for kind in KINDS:
         with corpus.read() as conn:
             aliases = standing(conn, kind)
         set_aliases(tracking, kind, aliases)
@@ -56,15 +61,36 @@ def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
 
 
 def mirror_versions(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the descriptions of versions in MLflow, and the tags of tainted ones, to what the records say."""
-    from training.tracking.aliases import set_descriptions, set_tainted
+    """Set the descriptions of versions in MLflow, and the tags of marked ones, to what the records say.
 
-    for kind in ("asr", "intent"):
+    Where an erasure or a withdrawal noted that MLflow is to be told, it is told now.
+    """
+    from training.tracking.aliases import set_descriptions, set_marks
+
+    with corpus.read() as conn:
+        noted = erased.not_reached(conn).get("model registry")
+    for kind in KINDS:
         with corpus.read() as conn:
-            texts = descriptions(conn, kind)
-            tainted = {version.version for version in store.versions(conn, kind) if version.tainted}
+            texts, marks = descriptions(conn, kind), marks_of(conn, kind)
         set_descriptions(tracking, kind, texts)
-        set_tainted(tracking, kind, tainted)
+        for tag, values in marks.items():
+            set_marks(tracking, kind, tag, values)
+    if noted is not None:
+        erased.reached(corpus, "model registry", noted)
+
+
+def marks_of(conn: sa.Connection, kind: Kind) -> dict[str, dict[str, str]]:
+    """Return the tags of marked versions in MLflow: by tag and version the value."""
+    from training.tracking.aliases import DESTROYED_TAG, EXPIRED_TAG, TAINTED_TAG
+
+    def times(found: Mapping[str, datetime]) -> dict[str, str]:
+        return {version: f"{at:%Y-%m-%dT%H:%M:%SZ}" for version, at in found.items()}
+
+    return {
+        TAINTED_TAG: {version.version: "true" for version in store.versions(conn, kind) if version.tainted},
+        EXPIRED_TAG: times(store.learned_from_expired(conn, kind)),
+        DESTROYED_TAG: times(store.destroyed(conn, kind)),
+    }
 
 
 def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind) -> ChampionMoved:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from corpus.handle import Corpus
+from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.tables import labels
 from corpus.tables import models as store
@@ -39,10 +40,7 @@ def log_anchor(
     *,
     decides: bool = False,
 ) -> AnchorRates:
-    """Log the error rate on the anchor rows to the run of every version that was judged on all of them.
-
-    Versions that were judged before there were anchor rows get it later, where a stored report has all these rows.
-    Where rows have left the set since, all versions get it anew on those that are there: they can still be compared.
+    """Log the error rate on the anchor rows to the runs of versions, as `_log_to_runs` does, after a judgement.
 
     Args:
         corpus: the handle.
@@ -51,13 +49,36 @@ def log_anchor(
         found: their reports by version.
         decides: whether the gate decides on this set now, which makes its rows the anchor if there was none.
     """
+    judged = frozenset(audit.labels)
+    return _log_to_runs(corpus, tracking, audit.kind, found, judged, decides=decides)
+
+
+def log_anchor_again(corpus: Corpus, tracking: Tracking, kind: Kind) -> None:
+    """Log the rates anew where rows have left the set, after an erasure or an expiry."""
+    _log_to_runs(corpus, tracking, kind, {}, None)
+
+
+def _log_to_runs(
+    corpus: Corpus,
+    tracking: Tracking,
+    kind: Kind,
+    found: Mapping[str, EvaluationReport],
+    judged: Ids | None,
+    *,
+    decides: bool = False,
+) -> AnchorRates:
+    """Log the error rate on the anchor rows to the run of every version that was judged on all of them.
+
+    Versions that were judged before there were anchor rows get it later, where a stored report has all these rows.
+    Where rows have left the set since, all versions get it anew on those that are there: they can still be compared.
+    """
     from training.tracking import runs
 
     with corpus.read() as conn:
-        stored = stored_by_version(conn, audit.kind)
+        stored = stored_by_version(conn, kind)
         reports = [*found.values(), *(each for of_version in stored.values() for each in of_version)]
-        anchor = anchor_set(corpus, conn, audit.kind, reports, frozenset(audit.labels), decides=decides)
-        versions = store.versions(conn, audit.kind) if anchor.rows else []
+        anchor = anchor_set(corpus, conn, kind, reports, judged, decides=decides)
+        versions = store.versions(conn, kind) if anchor.rows else []
         drawn = labels.draws(conn, sorted(anchor.rows))
     if anchor.note:
         progress.note(anchor.note)

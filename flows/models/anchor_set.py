@@ -1,8 +1,8 @@
 """Anchor rows: those of the gate's first decision, as far as all versions can still be compared on them.
 
-Rows never come in, also where all have left. One leaves where its utterance was erased, where its consent or its label
-was withdrawn, where its label lacks now what the kind of model is judged by, and where its reference was corrected,
-since versions that were judged before and after that can't be compared on it.
+Rows never come in, also where all have left. One leaves where its utterance was erased or has expired, where its
+consent or its label was withdrawn, where its label lacks now what the kind of model is judged by, and where its
+reference was corrected, since versions that were judged before and after that can't be compared on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.evaluation import EvaluationReport
-from corpus.tables import labels
+from corpus.tables import labels, retention, snapshots
 from corpus.tables import models as store
 from corpus.tables import reports as reports_table
 from corpus.tables.inventory import meaning_digest
@@ -82,13 +82,14 @@ def anchor_set(
     found = _first_decision(conn, kind)
     if found is None and not (decides and given):
         return AnchorSet(frozenset(), 0)
-    report, first = found or (given[0], len(given[0]))
+    report, first, over = found or (given[0], len(given[0]), 0)
     rows = ids_of(report) if report is not None else frozenset()
     labelled, usable = _labelled(corpus, conn, kind, rows)
     corrected = _corrected(given, rows) & usable
     kept = usable - corrected
     counts = {
-        ("was erased", "were erased"): first - len(rows),
+        ("was erased", "were erased"): first - len(rows) - over,
+        ("has expired", "have expired"): over,
         ("was withdrawn", "were withdrawn"): len(rows - labelled),
         (f"has no {_NEEDED[kind]} now", f"have no {_NEEDED[kind]} now"): len(labelled - usable),
         ("was corrected", "were corrected"): len(corrected),
@@ -149,20 +150,30 @@ def newest_judged(conn: sa.Connection, kind: Kind, reports: Iterable[EvaluationR
     return None if newest is None else on.get((newest.challenger, newest.eval_set_id))
 
 
-def _first_decision(conn: sa.Connection, kind: Kind) -> tuple[EvaluationReport | None, int] | None:
-    """Return the report on which a decision spent the first look, and its number of rows at that time.
+def _first_decision(conn: sa.Connection, kind: Kind) -> tuple[EvaluationReport | None, int, int] | None:
+    """Return the report on which a decision spent the first look, its number of rows then, and how many have expired.
 
-    The report is None where all its rows were erased. One under another normal form of texts is passed over: what was
-    counted there can be compared with nothing that is counted now.
+    The report is None where nothing of its rows is left. One under another normal form of texts is passed over: what
+    was counted there can be compared with nothing that is counted now.
     """
     for row in store.promotions(conn, kind):
         decided = row.numbers.get("difference", {}).get("n", 0)
         report = stored_report(conn, kind, row.challenger, row.eval_set_id)
         if report is not None:
-            return report, max(len(report), decided)
+            first = max(len(report), decided)
+            return report, first, min(first - len(report), _expired(conn, row, ids_of(report)))
         if reports_table.report(conn, kind, row.challenger, row.eval_set_id) is None:
-            return None, decided
+            return None, decided, min(decided, _expired(conn, row, frozenset()))
     return None
+
+
+def _expired(conn: sa.Connection, row: store.PromotionRow, left: Ids) -> int:
+    """Return how many rows of a decision have expired; of those of a version from elsewhere nobody knows."""
+    snapshot_id = {each.version: each.snapshot_id for each in store.versions(conn, row.kind)}.get(row.challenger)
+    if not snapshot_id:
+        return 0
+    audit = {each.utterance_id for each in snapshots.snapshot(conn, snapshot_id).of("audit")}
+    return len(retention.ended_as(conn, sorted(audit - left)))
 
 
 def _references(report: EvaluationReport) -> dict[str, Reference]:

@@ -15,7 +15,7 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Strings
 from corpus.tables import annotations as annotations_table
-from corpus.tables import labels, rounds, scores, utterances
+from corpus.tables import labels, retention, rounds, scores, utterances
 from corpus.tables.retention import retention_limits
 from corpus.tables.rounds import RoundRow
 from corpus.vault import consent
@@ -87,7 +87,7 @@ def audit_rows(corpus: Corpus, when: NightSettings, first: str | None, last: str
         nights=tuple(dict.fromkeys(row.night for row in within)),
         arrivals=sum(row.pool_size for row in within),
         utterance_ids=np.array(ids, np.str_),
-        speaker_ids=columns.speaker_ids,
+        speaker_ids=speakers_of(ids, columns.speaker_ids),
         inclusion_probs=np.array([drawn[i] for i in ids], np.float64),
         outcomes=np.array(outcomes, np.str_),
         recent=np.array([moment >= oldest for moment in arrived], np.bool_),
@@ -97,9 +97,17 @@ def audit_rows(corpus: Corpus, when: NightSettings, first: str | None, last: str
     )
 
 
+def speakers_of(ids: Sequence[str], speaker_ids: Strings) -> Strings:
+    """Return the speakers of utterances; one of which it is not known any more counts as a speaker of its own."""
+    unknown = np.array([f"unknown {i}" for i in ids], np.str_)
+    return np.where(speaker_ids == "", unknown, speaker_ids)
+
+
 def outcomes_of(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> list[Outcome]:
     """Return what became of each of the audit rows, see `AuditRows.outcomes`."""
-    closed = set(door.closures(corpus, conn, ids, "judge"))
+    ended = retention.ended_as(conn, ids)
+    # an accidental activation is kept a day: what it was is known all the same, and the traffic has no fewer of them
+    closed = {i for i in door.closures(corpus, conn, ids, "judge") if ended.get(i) != "accidental"}
     found = labels.current(conn, ids)
     answers = annotations_table.answers_by_utterance(conn, ids)
     closed |= {row.utterance_id for row in found if row.reason == "held_out"}
@@ -151,4 +159,4 @@ def _outcome(closed: bool, labelled: bool, verdicts: Sequence[str]) -> Outcome:
         return "labelled"
     if not verdicts:
         return "waiting"
-    return "accidental" if 2 * verdicts.count("accidental") > len(verdicts) else "unlabelled"
+    return "accidental" if retention.is_accidental(verdicts) else "unlabelled"

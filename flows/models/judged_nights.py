@@ -31,7 +31,7 @@ TOO_FEW: Final = "too few rows or speakers to judge it yet"
 BY_HAND: Final = "promoted by hand"
 """Decision of a person."""
 
-AFTER_ERASURE: Final = "champion after an erasure"
+AFTER_ERASURE: Final = "champion after an erasure or a withdrawal"
 """Decision of a rule: the champion before learned from an utterance that was erased or withdrawn since."""
 
 WITHOUT_GATE: Final = (BY_HAND, AFTER_ERASURE)
@@ -50,6 +50,7 @@ class GateDecision:
         reasons: one sentence each.
         look: number of the look that it spent; None for an indicative decision and a person's, which spend none.
         rows, speakers: that it judged on.
+        gone: how many of these rows were erased or have expired since: its figures count them still.
         at: when it was made; None where that is not stored.
         eval_set_id: the rows that it judged on; "" where they are not stored.
         better_by: how much better the challenger was than the champion, at the coverage `level`, so that more is
@@ -65,6 +66,7 @@ class GateDecision:
     look: int | None = None
     rows: int = 0
     speakers: int = 0
+    gone: int = 0
     at: datetime | None = None
     eval_set_id: str = ""
     better_by: Interval | None = None
@@ -351,6 +353,7 @@ def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, st
         look=row.look,
         rows=judged.get("n", 0),
         speakers=judged.get("speakers", 0),
+        gone=max(0, judged.get("n", 0) - (0 if on is None else len(on))),
         at=row.at,
         eval_set_id=row.eval_set_id,
         better_by=reversed_difference(Interval(**judged)) if whole else None,

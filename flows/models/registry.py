@@ -218,6 +218,11 @@ def _named(version: ModelVersion) -> Iterator[None]:
         yield
     except (SettingsError, Damaged) as error:
         name = f"{version.kind}/{version.version}"
+        if version.tainted:
+            raise type(error)(
+                f"{name} can't be used: it learned from an utterance that was erased or withdrawn since, and such "
+                "weights are destroyed; name another version"
+            ) from None
         raise type(error)(f"{name} can't be used: {error}; earmark doctor says what to do") from None
 
 
@@ -303,6 +308,15 @@ def _digest_of(folder: Path, _states: tuple[tuple[str, int, int, int], ...]) -> 
     from training.tracking.version_files import folder_digest
 
     return folder_digest(folder)
+
+
+def forget_loaded() -> None:
+    """Drop the models that this process has loaded, and the copies that it downloaded."""
+    from training.tracking.version_files import drop_downloads
+
+    for cached in (_asr, _intent, _digest_of, _folder):
+        cached.cache_clear()
+    drop_downloads()
 
 
 def local_files(uri: str) -> Path:

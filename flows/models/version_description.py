@@ -40,8 +40,11 @@ def description(conn: sa.Connection, version: ModelVersion, versions: list[Model
         versions: all versions of its kind.
     """
     lines = [_decision(conn, version), f"**Data**: {data_text(conn, version, versions)}"]
+    if version.version in store.learned_from_expired(conn, version.kind):
+        lines.append("It learned from labels that retention has ended since.")
     if version.tainted:
-        lines.insert(0, "Not to be used: it learned from an utterance that was erased or withdrawn since.")
+        gone = " Its weights are destroyed." if version.version in store.destroyed(conn, version.kind) else ""
+        lines.insert(0, f"Not to be used: it learned from an utterance that was erased or withdrawn since.{gone}")
     return "\n\n".join(lines)
 
 

@@ -26,7 +26,7 @@ from corpus.settings import places
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
 from corpus.tables import models as store
-from flows.models.audit_rows import Outcome, outcomes_of
+from flows.models.audit_rows import Outcome, outcomes_of, speakers_of
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 
@@ -134,7 +134,8 @@ def weeks(corpus: Corpus, count: int, inventory: Inventory) -> list[Week]:
         rows = [row for row in annotations_table.latest_answers(conn) if row.at is not None]
         drawn = {row.task_id: (row.utterance_id, row.inclusion_prob) for row in rounds.tasks(conn)}
         ids = sorted({utterance_id for utterance_id, _ in drawn.values()})
-        speaker_of = dict(zip(ids, utterances.pool_columns(conn, ids).speaker_ids.tolist(), strict=True))
+        speakers = speakers_of(ids, utterances.pool_columns(conn, ids).speaker_ids)
+        speaker_of = dict(zip(ids, speakers.tolist(), strict=True))
         outcome_of = dict(zip(ids, outcomes_of(corpus, conn, ids), strict=True))
     shared = _shared_annotations(corpus, rows, inventory)
     return [

@@ -10,10 +10,12 @@ from annotation.inventory import InventorySettings
 from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.hub_access import without_hub
+from corpus.ingest.ingest import IngestSettings
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
-from corpus.tables import datasets, erased, ingest_batches, inventory, orphans, utterances
+from corpus.storage.private_home import close_to_others
+from corpus.tables import consent_use, datasets, erased, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from flows.models.base_drafts import left_drafts, sweep_drafts
@@ -24,10 +26,14 @@ from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
 from flows.reports.audit_verify import NO_ANCHOR, verify_logs
+from flows.reports.consent_problem import consent_problem
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
+from flows.reports.doctor_retention import check_retention
+from flows.reports.doctor_rights import check_rights
+from flows.reports.doctor_servers import check_servers
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.server_records import orphaned_servers, stop_orphans
+from flows.runtime.server_records import stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ErasureSettings, ModelSettings, Settings
 from flows.tasks import task_folder, task_status
@@ -114,6 +120,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
         removed |= {"work": work_folder.clear(places(settings.corpus).home)}
         removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
         removed |= {"erasures": len(erased)} if erased else {}
+        removed |= {"rights of others": closed} if (closed := close_to_others(settings.home)) else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
         replaced: tuple[BlockedModel, ...] = ()
@@ -153,7 +160,10 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
-        "servers": lambda: _servers(settings.home),
+        "consent": lambda: _consent(corpus, settings.ingest),
+        "retention": lambda: check_retention(corpus, settings.retention),
+        "servers": lambda: check_servers(settings.home),
+        "rights": lambda: check_rights(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
@@ -188,27 +198,23 @@ def _champions(
         return {}, [*list(damaged)[:NAMED], str(error)]
 
 
-def _servers(home: Path) -> Found:
-    """Return how many processes of servers run on although the command that started them was killed."""
-    left = orphaned_servers(home / "prefect")
-    if not left:
-        return {"orphaned": 0}, []
-    ids = ", ".join(map(str, left))
-    return {"orphaned": len(left)}, [
-        f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
-        " starts a server stops them, too"
-    ]
-
-
 def _erasures(corpus: Corpus) -> Found:
-    """Return how many places an erasure has not reached yet, because it was killed or they did not answer."""
+    """Return how many places an erasure or a withdrawal has not reached yet: it was killed, or they did not answer."""
     with corpus.read() as conn:
         hops = erased.not_reached(conn)
     return {"unfinished": len(hops)}, [
-        f"an erasure has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor --repair, and the"
-        " next earmark erase or nightly tries again, too"
+        f"an erasure or a withdrawal has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor"
+        " --repair, and the next earmark erase, consent or nightly tries again, too"
         for hop, since in hops.items()
     ]
+
+
+def _consent(corpus: Corpus, settings: IngestSettings) -> Found:
+    """Return how many clips may be used for what; where none may be annotated for want of a notice, that is wrong."""
+    uses = consent_use.clip_uses(corpus)
+    problem = consent_problem(corpus, settings, uses)
+    counts = {"scored": uses.score, "annotated": uses.annotate, "trained on": uses.train}
+    return counts, [problem] if problem else []
 
 
 def _datasets(corpus: Corpus) -> Found:

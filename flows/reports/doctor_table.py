@@ -23,8 +23,11 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
-    "erasures": "erasures",
-    "servers": "servers of killed commands",
+    "erasures": "erasures and withdrawals",
+    "consent": "clips that may be",
+    "retention": "utterances and retention",
+    "servers": "servers of killed commands, and without a secret",
+    "rights": "files and folders of the home",
     "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""

@@ -19,6 +19,8 @@ WORDS = {
 BEYOND = {
     "completed": "of an erasure that was killed",
     "packs": "packs written anew or removed",
+    "packs_left": "packs that could not be written anew",
+    "tasks": "tasks closed",
     "task_files": "files removed from the task folder",
     "answer_lines": "lines removed from files of answers",
     "removed_there": "tasks removed from the annotation server",
@@ -34,6 +36,7 @@ def show_erasure(document: Mapping[str, Any]) -> None:
     done = document.get("finished")
     counts = {words: document[name] for name, words in WORDS.items()}
     counts["versions that learned from them"] = ", ".join(document["tainted"]) or "none"
+    counts["versions whose weights are destroyed"] = ", ".join(document["weights"]) or "none"
     console.show_pairs("would erase" if done is None else "erased", counts)
     if done is not None:
         console.show_pairs("beyond the records", {words: done[name] for name, words in BEYOND.items()})

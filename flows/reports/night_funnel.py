@@ -156,6 +156,7 @@ def _refused(conn: sa.Connection, settings: NightSettings, night: Night) -> dict
 
 def _unscored(arrived: Sequence[ArrivedUtterance]) -> dict[str, int]:
     names = {"accepted": "not scored yet", "set_aside": "set aside", "erased": "erased"}
+    names["expired"] = "ended by retention"
     return _sorted(Counter(names[each.state] for each in arrived if not each.scored))
 
 

@@ -334,13 +334,14 @@ def _decisions(judged: Sequence[JudgedNights]) -> list[DecisionRow]:
 
 
 def _decision(kind: Kind, row: GateDecision) -> DecisionRow:
+    gone = (f"measured on {row.rows} rows, of which {row.gone} were erased or have expired since",) if row.gone else ()
     return DecisionRow(
         night=row.night,
         kind=kind,
         version=row.version,
         against=row.against,
         decision=row.decision,
-        reasons=row.reasons,
+        reasons=row.reasons + gone,
         rows=row.rows,
         speakers=row.speakers,
         look=row.look,

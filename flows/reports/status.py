@@ -12,24 +12,29 @@ import sqlalchemy as sa
 
 from annotation.assignment import PeopleSettings
 from corpus.errors import Refused
+from corpus.home_id import of_records
+from corpus.key_encryption import place_of
 from corpus.records.base import Kind
+from corpus.settings import places
 from corpus.tables import annotations as annotations_table
 from corpus.tables import consent_use, labels, nights, rounds, utterances
 from corpus.tables import models as store
 from corpus.tables.labels import LabelRow
 from flows.models.champion_lead import stored_lead
+from flows.models.expired import retrain_by
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.promotion_budget import promotion_budget
 from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS, standing
 from flows.models.tainted import gave_way, tainted_champions
 from flows.nights.night import last_night
+from flows.reports.consent_problem import consent_problem
 from flows.reports.nights import NightRow, nights_of
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.results import Result
 from flows.runtime.session import opened
-from flows.runtime.settings import Settings
+from flows.runtime.settings import RetentionSettings, Settings
 from flows.tasks import task_status
 from flows.tasks.queues import QueueReport, queues
 from sampling.budget import SamplingSettings
@@ -77,6 +82,8 @@ class KindVersions(Result):
             most: a challenger that was promoted is the champion, and none any more.
         looks: how many challengers the gate has judged; each look makes the next one stricter.
         tainted: versions that learned from an utterance that was erased or withdrawn since.
+        learned_from_expired: versions that learned from labels which retention has ended since.
+        retrain_by: until when a version is trained without these; None where the newest one has none of them.
     """
 
     versions: tuple[str, ...]
@@ -85,6 +92,8 @@ class KindVersions(Result):
     previous: str | None
     looks: int
     tainted: tuple[str, ...] = ()
+    learned_from_expired: tuple[str, ...] = ()
+    retrain_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,7 @@ class StatusReport(Result):
 
     Attributes:
         home: its folder.
+        key: where the key-encryption key is.
         utterances: by state.
         uses: how many of the available utterances their customers allow each use.
         refused: manifest rows by reason.
@@ -109,10 +119,12 @@ class StatusReport(Result):
             gate can decide now, or the rate of past nights is known.
         leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
         gave_way: why today's champion is it, by kind, where the one before learned from what was erased since.
+        consent: why no consent to annotation counts, with the remedy; None where some counts, or may.
         problems: champions that must not stay champions, each with the remedy.
     """
 
     home: str
+    key: str
     utterances: Mapping[str, int]
     uses: consent_use.ClipUses
     refused: Mapping[str, int]
@@ -131,6 +143,7 @@ class StatusReport(Result):
     leads: Mapping[Kind, str]
     gave_way: Mapping[Kind, str]
     problems: tuple[str, ...]
+    consent: str | None = None
 
 
 def status_of(settings: Settings) -> StatusReport:
@@ -146,6 +159,7 @@ def status_of(settings: Settings) -> StatusReport:
         with corpus.read() as conn:
             return StatusReport(
                 home=str(settings.home),
+                key=str(place_of(places(settings.corpus), of_records(corpus.records))),
                 utterances=utterances.counts(conn),
                 uses=uses,
                 refused=utterances.refusals(conn),
@@ -155,7 +169,7 @@ def status_of(settings: Settings) -> StatusReport:
                 queues=queues(corpus, settings.people, settings.export.due_days),
                 answers=annotations_table.outcomes(conn),
                 labels=_label_counts(current, in_use),
-                models={kind: _versions(conn, kind) for kind in KINDS},
+                models={kind: _versions(conn, kind, settings.retention) for kind in KINDS},
                 costs=costs_by_question(*fitted_costs(corpus, settings.learned, settings.cost)),
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
                 champions=champions,
@@ -164,6 +178,7 @@ def status_of(settings: Settings) -> StatusReport:
                 leads=leads,
                 gave_way=gave_way(conn),
                 problems=tuple(tainted_champions(conn, settings.erasure, corpus.clock())),
+                consent=consent_problem(corpus, settings.ingest, uses),
             )
 
 
@@ -189,12 +204,14 @@ def _label_counts(current: Sequence[LabelRow], in_use: Sequence[LabelRow]) -> La
     )
 
 
-def _versions(conn: sa.Connection, kind: Kind) -> KindVersions:
+def _versions(conn: sa.Connection, kind: Kind, retention: RetentionSettings) -> KindVersions:
     return KindVersions(
         versions=tuple(version.version for version in store.versions(conn, kind)),
         **standing(conn, kind),
         looks=store.looks(conn, kind),
         tainted=tuple(version.version for version in store.versions(conn, kind) if version.tainted),
+        learned_from_expired=tuple(store.learned_from_expired(conn, kind)),
+        retrain_by=retrain_by(conn, retention).get(kind),
     )
 
 

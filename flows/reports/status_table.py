@@ -13,6 +13,7 @@ from flows.runtime import console
 def show_status(report: StatusReport) -> None:
     """Print the status as tables."""
     counts = {
+        "key of its content": report.key,
         "clips": report.utterances,
         **_uses(report),
         "manifest rows refused": report.refused,
@@ -39,9 +40,17 @@ def show_status(report: StatusReport) -> None:
     console.show_lines("champions on labelled clips", champion_lines(report.champions))
     if report.leads:
         console.show_lines("clear leads on few rows", list(report.leads.values()))
+    expired = [
+        f"{kind}: {', '.join(row.learned_from_expired)} learned from labels that retention has ended since"
+        + (f"; one without them is trained by {row.retrain_by:%Y-%m-%d}" if row.retrain_by else "")
+        for kind, row in report.models.items()
+        if row.learned_from_expired
+    ]
+    if expired:
+        console.show_lines("versions that learned from expired", expired)
     if report.gave_way:
-        console.show_lines("champions after an erasure", list(report.gave_way.values()))
-    for problem in report.problems:
+        console.show_lines("champions after an erasure or a withdrawal", list(report.gave_way.values()))
+    for problem in (*([report.consent] if report.consent else []), *report.problems):
         console.show_line(f"PROBLEM  {problem}")
 
 

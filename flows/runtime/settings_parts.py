@@ -22,6 +22,7 @@ from flows.runtime.settings import (
     LearnedSettings,
     ModelSettings,
     NightSettings,
+    RetentionSettings,
 )
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
@@ -79,6 +80,14 @@ class HasErasure(Protocol):
     @property
     def erasure(self) -> ErasureSettings:
         """Return how long a tainted champion may stay."""
+
+
+class HasRetention(Protocol):
+    """Settings with how long a version may have learned from what retention ended."""
+
+    @property
+    def retention(self) -> RetentionSettings:
+        """Return within how many days a version without it is trained."""
 
 
 class HasIngest(Protocol):

@@ -74,13 +74,13 @@ def _upgrade_tracking(records: sa.Engine, settings: TrackingSettings, home: Path
         return "is upgraded on the machine of its server: mlflow db upgrade"
     if settings.uri is None and not (home / "mlflow" / "mlflow.db").exists():
         return "there is none yet"
-    from training.tracking.aliases import set_tainted
+    from training.tracking.aliases import TAINTED_TAG, set_marks
     from training.tracking.store import open_tracking, upgrade_store
 
     upgrade_store(settings, home)
     tracking = open_tracking(settings, home)
     for kind in get_args(Kind):
         with database.reading(records) as conn:
-            tainted = {each.version for each in models.versions(conn, kind) if each.tainted}
-        set_tainted(tracking, kind, tainted)
+            tainted = {each.version: "true" for each in models.versions(conn, kind) if each.tainted}
+        set_marks(tracking, kind, TAINTED_TAG, tainted)
     return "has the schema of the installed MLflow"

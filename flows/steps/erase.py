@@ -14,16 +14,19 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
-from corpus.tables import erased, erasure, orphans, utterances
+from corpus.tables import erased, erasure, models, orphans, retention, utterances
 from corpus.tables.erased import Footprint, Hop
-from corpus.vault import find, vault
+from corpus.vault import consent, find
 from flows.models.aliases import mirror_versions
+from flows.models.registry import KINDS
+from flows.models.rows_gone import mark_figures
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 from flows.runtime.settings_parts import HasAnswers, HasErasure, HasTaskFolder, HasTracking
 from flows.steps import annotation_backends
 from flows.steps.annotation_backends import SettingsOfBackend
+from flows.steps.destroy_weights import destroy_weights
 from flows.tasks import erased_answers, task_status
 
 What: TypeAlias = Literal["utterance", "account", "device"]
@@ -67,6 +70,7 @@ class EraseReport(Result):
     Attributes:
         utterances, labels, answers, open_tasks, clips_out, parts, packs: see `corpus.tables.erased.Footprint`.
         tainted: versions that learned from what is erased.
+        weights: versions whose weights are destroyed at once: tainted ones that do not serve.
         champions: what becomes of champions that learned from what was erased, in one sentence each.
         datasets: folders outside the home that hold a copy, which no erasure reaches.
         notes: see `Target`.
@@ -84,6 +88,7 @@ class EraseReport(Result):
     tainted: tuple[str, ...]
     datasets: tuple[str, ...]
     notes: tuple[str, ...]
+    weights: tuple[str, ...] = ()
     champions: tuple[str, ...] = ()
     finished: FinishReport | None = None
     receipt: Path | None = None
@@ -96,22 +101,30 @@ class FinishReport(Result):
     Attributes:
         completed: utterances whose keys an erasure had destroyed before it was killed, and that are erased now.
         packs: how many packs were written anew without their clips, or removed.
+        packs_left: how many packs with bytes of erased clips could not be written anew, as they are damaged.
+        tasks: how many tasks were closed, as nobody may open their clips any more.
         task_files: how many clips and files were removed from the task folder.
         answer_lines: how many lines were removed from files of answers.
+        withdrawn: versions that were marked, as they learned from what may no longer be trained on.
         nameless: by file of answers how many records name no task of the home; they stay, as nobody knows whose they
             are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
+        destroyed: versions whose weights were destroyed: they are tainted and do not serve.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
         reached: by place when it was reached.
     """
 
     completed: int = 0
     packs: int = 0
+    packs_left: int = 0
+    tasks: int = 0
     task_files: int = 0
     answer_lines: int = 0
+    withdrawn: tuple[str, ...] = ()
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
+    destroyed: tuple[str, ...] = ()
     reached: Mapping[Hop, datetime] = field(default_factory=dict)
 
 
@@ -165,13 +178,18 @@ def _utterances(corpus: Corpus, ids: list[str]) -> Target:
 
 
 def _of_account(corpus: Corpus, account: str, called: str) -> tuple[set[str], str | None, list[str]]:
-    state, at = find.account_state(corpus.vault, account)
-    if state == "unknown":
+    held = find.find_account(corpus.vault, account)
+    speaker = held.speaker_id
+    if speaker is None:
         raise UsageError(f"{called} is unknown: nothing is held of it, and nothing was erased; correct the name")
-    speaker = vault.speaker_of(corpus.vault, account)
-    if state == "without utterances" or speaker is None:
-        when = f"was erased on {at:%Y-%m-%d}" if at is not None else "never had an utterance"
-        return set(), None, [f"{called} {when}; nothing is held of it"]
+    if held.state != "held":
+        when = f"was erased on {held.erased_at:%Y-%m-%d}" if held.erased_at else "has no utterance yet"
+        held_of_it = "keyed hashes alone are held of it" if held.erased_at else "its consent or rows that wait are held"
+        return (
+            set(),
+            speaker,
+            [f"{called} {when}: {held_of_it}; a row of it that waits, such as for its clip, stays out"],
+        )
     with corpus.read() as conn:
         ids = set(erased.of_speaker(conn, speaker))
     return ids | set(find.of_speaker(corpus.vault, speaker)), speaker, []
@@ -192,7 +210,10 @@ def _of_device(corpus: Corpus, serial: str, called: str) -> tuple[set[str], str 
 def preview(corpus: Corpus, target: Target) -> EraseReport:
     """Return what an erasure would take away; nothing is changed."""
     with corpus.read() as conn:
-        return _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+        report = _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
+        serving = {f"{kind}/{models.alias(conn, kind, 'champion')}" for kind in KINDS}
+        due = {f"{kind}/{version}" for kind, version in models.to_destroy(conn)}
+    return replace(report, weights=tuple(sorted((due | set(report.tainted)) - serving)))
 
 
 def _report(held: Footprint, notes: tuple[str, ...]) -> EraseReport:
@@ -239,6 +260,14 @@ def checked_reason(why: str | None, names: Collection[str]) -> str:
     return reason
 
 
+def close_accounts(corpus: Corpus, accounts: Sequence[str], actor: str) -> None:
+    """Withdraw all uses of accounts that are to be erased, at the next opening of the door, as the home is in use.
+
+    Keys stay until it is free: a step that runs without one of them would fail.
+    """
+    consent.apply_statements(corpus.vault, dict.fromkeys(accounts, frozenset()), corpus.clock(), actor)
+
+
 def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str, actor: str) -> EraseReport:
     """Erase the target, and finish what earlier erasures left to do; the same call again changes nothing more.
 
@@ -252,7 +281,7 @@ def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str
     before = preview(corpus, target)
     tainted, folders, rewritten = set(before.tainted), set(before.datasets), 0
     if target.utterance_ids or target.speakers:
-        erased.begin(corpus)
+        erased.begin(corpus, target.utterance_ids)
     whole: set[str] = set()
     for speaker in target.speakers:
         with corpus.read() as conn:
@@ -266,13 +295,15 @@ def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str
     done = finish(corpus, settings, actor)
     with corpus.read() as conn:
         champions = tuple(tainted_champions(conn, settings.erasure, corpus.clock()))
+    finished = done if isinstance(done, FinishReport) else FinishReport()
     return replace(
         before,
+        weights=finished.destroyed,
         parts=max(before.parts, rewritten),
         tainted=tuple(sorted(tainted)),
         datasets=tuple(sorted(folders)),
         champions=champions,
-        finished=done if isinstance(done, FinishReport) else FinishReport(),
+        finished=finished,
     )
 
 
@@ -286,24 +317,42 @@ def _with(
 
 
 def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") -> FinishReport | Skipped:
-    """Finish what erasures left to do, because they were killed or something did not answer.
+    """Finish what erasures and withdrawals left to do: they were killed, or the home was in use, or nothing answered.
 
     A place that can't be reached is named, and stops no other.
     """
-    with corpus.read() as conn:
-        hops = list(erased.not_reached(conn))
-    if not hops:
-        return Skipped("no erasure is unfinished")
+    if not (_noted(corpus) or _to_destroy(corpus)):
+        with corpus.read() as conn:
+            if not retention.unfinished(conn):
+                return Skipped("no erasure or withdrawal is unfinished")
     report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
-    for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
+    for hop in progress.over(erased.HOPS, "erasing beyond the records", len(erased.HOPS), "places"):
+        since = _noted(corpus).get(hop)
+        if since is None and not (hop == "weights" and _to_destroy(corpus)):
+            continue
         try:
             report = _reach(hop, corpus, settings, actor, report)
         except (EarmarkError, OSError) as error:
             report = _with_left(report, hop, _why(error))
-        if hop not in report.not_done:
-            erased.reached(corpus, hop)
+        if since is not None and hop not in report.not_done:
+            erased.reached(corpus, hop, since)
             report = replace(report, reached={**report.reached, hop: datetime.now(UTC)})
     return report
+
+
+def is_noted_since(corpus: Corpus, moment: datetime) -> bool:
+    """Return whether a place was noted since a moment, as by a withdrawal while another command had the home."""
+    return any(since >= moment for since in _noted(corpus).values())
+
+
+def _noted(corpus: Corpus) -> dict[Hop, datetime]:
+    with corpus.read() as conn:
+        return erased.not_reached(conn)
+
+
+def _to_destroy(corpus: Corpus) -> bool:
+    with corpus.read() as conn:
+        return bool(models.to_destroy(conn))
 
 
 def _with_left(report: FinishReport, hop: Hop, why: str) -> FinishReport:
@@ -320,15 +369,33 @@ def _why(error: EarmarkError | OSError) -> str:
 def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
     """Erase in one place; return the report with what was done there."""
     if hop == "packs":
-        return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+        return _reach_packs(corpus, actor, report)
     if hop == "tasks":
         return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
+    if hop == "weights":
+        begun = "weights" in _noted(corpus)
+        gone = destroy_weights(corpus, settings.home, settings.tracking, strays=begun)
+        return replace(report, destroyed=gone)
     from training.tracking.store import open_tracking
 
-    mirror_versions(corpus, open_tracking(settings.tracking, settings.home))
+    tracking = open_tracking(settings.tracking, settings.home)
+    mark_figures(corpus, tracking)
+    mirror_versions(corpus, tracking)
     return report
+
+
+def _reach_packs(corpus: Corpus, actor: str, report: FinishReport) -> FinishReport:
+    """Write packs anew; one that is damaged stays, is counted, and is tried again the next time."""
+    report = replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+    with corpus.read() as conn:
+        left = len(erased.packs_with_gaps(conn))
+    if not left:
+        return report
+    packs = "1 pack is" if left == 1 else f"{left} packs are"
+    why = f"{packs} missing or too short, and can't be written anew without erased clips; restore from a backup"
+    return _with_left(replace(report, packs_left=left), "packs", why)
 
 
 def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, report: FinishReport) -> FinishReport:
@@ -338,7 +405,13 @@ def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, rep
     left = dict(dropped.not_done)
     try:
         swept = task_status.sweep(corpus, folder, answers, due_days)
-        report = replace(report, task_files=swept.files)
+        report = replace(
+            report,
+            tasks=swept.closed,
+            task_files=swept.files,
+            answer_lines=report.answer_lines + (swept.lines or 0),
+            withdrawn=swept.withdrawn or (),
+        )
         left |= swept.unreached or {}
     except (EarmarkError, OSError) as error:
         left[""] = _why(error)

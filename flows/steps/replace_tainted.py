@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
@@ -15,6 +16,7 @@ from flows.models.aliases import ChampionMoved, mirror_registry
 from flows.models.tainted import RULE, TaintedChampion, find_tainted, successor
 from flows.runtime.results import Result, Skipped
 from flows.runtime.settings import ErasureSettings
+from flows.steps.destroy_weights import destroy_weights
 
 if TYPE_CHECKING:
     from training.tracking.store import TrackingSettings
@@ -27,10 +29,14 @@ class TaintedReport(Result):
     Attributes:
         replaced: those that gave way, by kind: which, for which version, and by which rule, in one sentence.
         waits: those that may stay for a while yet, and those that nothing can replace, by kind, in one sentence.
+        destroyed: versions whose weights were destroyed, as they gave way.
+        not_done: why weights could not be destroyed; the next night tries again. None where they were.
     """
 
     replaced: dict[Kind, str]
     waits: dict[Kind, str]
+    destroyed: tuple[str, ...] = ()
+    not_done: str | None = None
 
 
 def replace_tainted(
@@ -66,6 +72,10 @@ def replace_tainted(
         from training.tracking.store import open_tracking
 
         mirror_registry(corpus, open_tracking(tracking, home))
+        try:
+            return TaintedReport(replaced, waits, destroy_weights(corpus, home, tracking))
+        except EarmarkError as error:
+            return TaintedReport(replaced, waits, not_done=str(error))
     return TaintedReport(replaced, waits)
 
 

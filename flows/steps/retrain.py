@@ -16,7 +16,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion
 from corpus.storage.operations import Operation, result_of
-from corpus.tables import consent_use, costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
+from corpus.tables import consent_use, costs, labels, left_out, pseudo_labels, retention, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
@@ -241,11 +241,14 @@ def _put_version(
 ) -> None:
     """Store the version with its snapshot; it is tainted where what it learned from was erased or withdrawn meanwhile.
 
+    Where retention ended some of it meanwhile, it is marked as such.
+
     Without `trained`, which a killed run took with it, nothing is stored of the examples that the version left out.
     """
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
-    erased = utterances.erased(op.conn, learned_from)
+    expired = retention.ended_as(op.conn, learned_from)
+    erased = set(utterances.erased(op.conn, learned_from)) - set(expired)
     tainted = bool(erased) or not consent_use.trainable(corpus, learned_from)
     store.put_version(op.conn, replace(version, tainted=tainted), plan.cycle, now)
     learned = LearnedVersion(
@@ -262,6 +265,7 @@ def _put_version(
     if plan.pseudo.ids:  # by these rows an erasure finds the versions that learned from pseudo-labels
         remaining = [i for i in plan.pseudo.ids if i not in erased]
         pseudo_labels.put(op.conn, plan.kind, version.version, remaining, plan.pseudo.weight, plan.pseudo.versions)
+    store.mark_expired(op.conn, sorted(expired), now)
     if trained is not None:
         costs.put_training(op.conn, plan.kind, version.version, trained.training.seconds)
         ids_by_reason = {reason: [i for i in ids if i not in erased] for reason, ids in trained.left_out.items()}

@@ -16,7 +16,7 @@ from corpus.tables import judgements, snapshots
 from corpus.tables import models as store
 from corpus.tables.inventory import meaning_digest
 from corpus.tables.judgements import Judgement
-from flows.models import registry
+from flows.models import expired, registry
 from flows.models.by_base import Finetune, finetune_of
 from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
@@ -27,6 +27,7 @@ from flows.runtime.settings_parts import (
     HasModels,
     HasNight,
     HasPromotion,
+    HasRetention,
     HasTracking,
 )
 from flows.steps.decoder import decoder_sources
@@ -38,7 +39,9 @@ from training.snapshots import NO_CHANGES, LabelAccount, LabelChanges, label_cha
 from training.tracking.store import TrackingSettings
 
 
-class SettingsOfRetrainPlan(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasPromotion, HasNight, Protocol):
+class SettingsOfRetrainPlan(
+    HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasPromotion, HasNight, HasRetention, Protocol
+):
     """The settings that decide whether a retraining is due, and what it learns from."""
 
 
@@ -82,7 +85,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         cycle: name of the nightly run, or `by-hand`.
         only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
             audit rows: those decide about promotion alone. Where the newest version learned from an utterance that was
-            erased since, none waits for labels either.
+            erased since, or from labels that retention ended `retention.models` ago, none waits for labels either.
     """
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     given = settings.asr if kind == "asr" else settings.intent
@@ -97,6 +100,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
+        without = newest.tainted or expired.is_due(conn, kind, settings.retention, corpus.clock())
     document = finetune.model_dump(mode="json", exclude=_unused(finetune))
     how = digest([document, base.digest, *filter(None, [pseudo.digest(), meant, sources])])
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
@@ -107,7 +111,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     if may_win and not judged:
         return replace(draft, version=newest.version)
     why = _refused_before(corpus, draft)
-    if only_if_due and not newest.tainted:  # without what was erased, however few labels are new
+    if only_if_due and not without:  # without what was erased or has expired, however few labels are new
         why = _not_due(settings.night, draft) or why
     elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)

@@ -1,8 +1,8 @@
 """Augmentation of clips during training: speed, gain, noise, telephone band, masked features.
 
 Every change is drawn from a generator that the caller passes, so that a run repeats exactly. Speed and band use the
-resampling of torchaudio. Noise and masks are written here: those of torchaudio work in single precision and draw from
-torch's global generator, on which checkpoints and the order of clips would then depend.
+resampling of torchaudio. Noise and masks are written here: those of torchaudio draw from torch's global generator, on
+which checkpoints and the order of clips would then depend.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from scipy import fft
 
 from corpus.records.base import Floats
 
@@ -86,9 +87,10 @@ def narrow_band(samples: Floats, sample_rate: int) -> Floats:
 
 def add_noise(samples: Floats, snr_db: float, rng: np.random.Generator) -> Floats:
     """Return the clip with noise of a random spectral slope (white to brown) at `snr_db` [dB]."""
-    spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
-    slope = np.arange(1, len(spectrum) + 1, dtype=np.float64) ** -rng.uniform(0.0, 1.0)
-    noise = np.fft.irfft(spectrum * slope, len(samples))
+    length = fft.next_fast_len(len(samples), real=True)
+    spectrum = fft.rfft(rng.standard_normal(length, dtype=np.float32))
+    slope = np.arange(1, len(spectrum) + 1, dtype=np.float32) ** np.float32(-rng.uniform(0.0, 1.0))
+    noise = fft.irfft(spectrum * slope, length)[: len(samples)].astype(np.float64)
     power = float(np.mean(samples.astype(np.float64) ** 2))
     scale = np.sqrt(power / max(1e-12, float(np.mean(noise**2))) / 10.0 ** (snr_db / 10.0))
     return np.asarray(samples + scale * noise, dtype=np.float32)

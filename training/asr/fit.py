@@ -155,9 +155,8 @@ def _work(asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettin
     counts = [len(batches) for batches in plan]
     total = sum(-(-count // settings.accumulate) for count in counts)
     parameters = [p for p in asr.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=known(RATE_SETTING, settings.learning_rate), weight_decay=settings.weight_decay
-    )
+    rate = known(RATE_SETTING, settings.learning_rate)
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay, fused=True)
 
     def loss(batch: Any) -> torch.Tensor:
         chosen = [examples[i] for i in batch]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from corpus.errors import RecordError
 from corpus.records.base import Kind
@@ -66,14 +66,21 @@ def set_descriptions(tracking: Tracking, kind: Kind, descriptions: Mapping[str, 
 TAINTED_TAG = "earmark.tainted"
 """Tag of a version that learned from an utterance that was erased or withdrawn since; its value is `true`."""
 
+EXPIRED_TAG = "earmark.learned_from_expired"
+"""Tag of a version that learned from labels which retention has ended since; its value is when it ended the first."""
 
-def set_tainted(tracking: Tracking, kind: Kind, tainted: Collection[str]) -> None:
-    """Tag the versions that learned from what was erased or withdrawn since, and no other, in the registry.
+DESTROYED_TAG = "earmark.weights_destroyed"
+"""Tag of a tainted version whose weights were destroyed; its value is when."""
+
+
+def set_marks(tracking: Tracking, kind: Kind, tag: str, values: Mapping[str, str]) -> None:
+    """Give a tag to the versions that have it, and take it from all others, in the registry.
 
     Args:
         tracking: the open store.
         kind: kind of the models.
-        tainted: their numbers; versions that the registry does not have are left out.
+        tag: name of the tag.
+        values: its value by version; versions that the registry does not have are left out.
 
     Raises:
         EarmarkError: the store can't be reached.
@@ -81,11 +88,32 @@ def set_tainted(tracking: Tracking, kind: Kind, tainted: Collection[str]) -> Non
     name = model_name(tracking, kind)
     with store_errors(tracking.uri):
         for each in tracking.client.search_model_versions(f"name = '{name}'"):
-            number, tagged = str(each.version), TAINTED_TAG in each.tags
-            if number in tainted and not tagged:
-                tracking.client.set_model_version_tag(name, number, TAINTED_TAG, "true")
-            elif tagged and number not in tainted:
-                tracking.client.delete_model_version_tag(name, number, TAINTED_TAG)
+            number, present = str(each.version), each.tags.get(tag)
+            if number in values and present != values[number]:
+                tracking.client.set_model_version_tag(name, number, tag, values[number])
+            elif present is not None and number not in values:
+                tracking.client.delete_model_version_tag(name, number, tag)
+
+
+ROWS_GONE_TAG = "earmark.rows_gone"
+"""Tag of a run whose figures count rows that were erased or have expired since; its value is how many, of how many."""
+
+
+def set_rows_gone(tracking: Tracking, values: Mapping[str, str]) -> None:
+    """Tag runs with how many of the rows of their figures are gone, by run id; runs that were deleted are left out.
+
+    Raises:
+        EarmarkError: the store can't be reached.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with store_errors(tracking.uri):
+        for run_id, value in values.items():
+            try:
+                tracking.client.set_tag(run_id, ROWS_GONE_TAG, value)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise  # a run that was deleted takes no tag
 
 
 def registry_problems(
@@ -123,9 +151,11 @@ def registry_problems(
         else:
             if version.tainted and TAINTED_TAG not in found.tags:
                 problems.append(f"{name} {version.version} is not marked as tainted in MLflow; earmark doctor --repair")
-            problems += [
-                f"{name} {version.version}: {what}" for what in changed_files(found, is_base=version.origin == "base")
-            ]
+            if not version.tainted or version.version == aliases.get("champion"):  # others of these are destroyed
+                problems += [
+                    f"{name} {version.version}: {what}"
+                    for what in changed_files(found, is_base=version.origin == "base")
+                ]
         if on_progress is not None:
             on_progress(done)
     for alias, version_number in aliases.items():

@@ -142,6 +142,12 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="earmark-models-")
 
 
+def drop_downloads() -> None:
+    """Remove the copies of files that this process downloaded."""
+    for folder in Path(_scratch().name).iterdir():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def local_path(uri: str) -> Path | None:
     """Return the folder on this machine that a URI names, None if it is elsewhere."""
     parsed = urlparse(uri)

@@ -17,8 +17,8 @@ def test_versions_stay_tainted_without_a_time_and_no_erasure_is_unfinished(empty
     held.reflect(empty)
     with database.writing(empty) as conn:
         conn.execute(sa.insert(held.tables["model_versions"]), ROW | {"kind": "asr", "version": "2"})
-    database.upgrade(empty, "records", "0017")
-    assert database.schema_version(empty) == "0017" <= HEADS["records"]
+    database.upgrade(empty, "records")
+    assert database.schema_version(empty) == HEADS["records"]
     with database.reading(empty) as conn:
         assert models.version(conn, "asr", "2").tainted
         assert models.tainted_since(conn, "asr", "2") is None

@@ -26,7 +26,6 @@ from corpus.tables import (
     models,
     orphans,
     reports,
-    retention,
     rounds,
     scores,
     snapshots,
@@ -34,7 +33,7 @@ from corpus.tables import (
 )
 from corpus.tables.orphans import Orphan
 from corpus.vault import identity, vault, vault_schema
-from tests.corpus.stored import NOON, admit, arrive, corpus_at, predictions_of, samples_of, score, state_reasons
+from tests.corpus.stored import NOON, admit, arrive, predictions_of, samples_of, score, state_reasons
 from tests.corpus.tables.test_labels import answer, asked, label, merge
 
 NO_AGE = timedelta(seconds=-60)
@@ -271,19 +270,6 @@ def test_an_erasure_leaves_nothing_of_killed_trainings_and_does_not_touch_import
         assert len(list(held.parent.iterdir())) == 4
         erasure.erase_utterances(corpus, ids[:1])
         assert list(held.parent.iterdir()) == [held]
-
-
-def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Path, databases: dict[str, str]) -> None:
-    now = NOON + timedelta(days=100)
-    corpus = corpus_at(tmp_path, now=now, **databases)
-    old = arrive(corpus, 4)
-    arrive(corpus, 1, start=10, arrived_at=now - timedelta(days=1), operation_id="ingest/1")
-    label(corpus, [Label(old[0], None, "music", (), 1.0, 1, 1)], "merge")
-    with writing(corpus.records) as conn:
-        leases.grant_lease(conn, old[1:2], now + timedelta(hours=1))
-    assert retention.expired(corpus) == sorted(old[2:])
-    erasure.erase_utterances(corpus, retention.expired(corpus), reason="retention")
-    assert retention.expired(corpus) == []
 
 
 def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:

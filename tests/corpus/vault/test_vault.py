@@ -181,13 +181,3 @@ def test_the_wrong_key_opens_nothing(
     monkeypatch.setenv("EARMARK_KEK", "abc")
     with pytest.raises(SettingsError, match="EARMARK_KEK"):
         open_corpus(CorpusSettings(home=tmp_path, **databases))
-
-
-def test_a_lost_key_is_not_replaced(tmp_path: Path, databases: dict[str, str]) -> None:
-    corpus_at(tmp_path, **databases).close()
-    key = tmp_path / "keys" / "kek"
-    assert key.stat().st_mode & 0o777 == 0o600
-    key.unlink()
-    with pytest.raises(SettingsError, match="missing"):
-        open_corpus(CorpusSettings(home=tmp_path, **databases))
-    assert not key.exists()

@@ -12,8 +12,10 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport
+from corpus.records.models import Snapshot, SnapshotRow
 from corpus.storage.database import writing
-from corpus.tables import erasure, labels
+from corpus.storage.records_schema import model_versions
+from corpus.tables import erased, erasure, expiry, labels, snapshots
 from corpus.tables import models as store
 from corpus.tables import reports as reports_table
 from corpus.tables.inventory import put_names, stored_names, with_mapping
@@ -131,3 +133,19 @@ def test_rows_that_are_not_judged_any_more_stay_and_the_note_says_why_versions_h
         "anchor set: 20 of 20 rows, the newest judgement left out 20 (promotion.judged_on), so its versions have no "
         "rate here"
     )
+
+
+def test_rows_that_have_expired_are_counted_apart_from_erased_ones(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    rows = sorted(found_in(corpus).rows)
+    with writing(corpus.records) as conn:
+        snapshot = Snapshot(tuple(SnapshotRow(i, 1, "audit", 1.0) for i in rows))
+        learned = {"snapshot_id": snapshots.put_snapshot(conn, snapshot, "asr")}
+        conn.execute(model_versions.update().where(model_versions.c.version == "2").values(**learned))
+    erasure.erase_utterances(corpus, rows[:2])
+    erased.begin(corpus, (), {"labelled": rows[2:5]})
+    expiry.expire_marked(corpus)
+    assert found_in(corpus).note == "anchor set: 15 of 20 rows, 2 were erased, 3 have expired"
+    erased.begin(corpus, (), {"labelled": rows[5:]})
+    expiry.expire_marked(corpus)
+    assert found_in(corpus).note == "anchor set: 0 of 20 rows, 2 were erased, 18 have expired"

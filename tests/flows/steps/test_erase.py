@@ -159,7 +159,7 @@ def test_the_command_erases_an_account_from_every_file_and_names_it_nowhere(tmp_
     assert not (home / "prefect").exists()
     again = earmark("erase", "account", ACCOUNT, *options)
     assert again.returncode == 0, again.stderr
-    assert "nothing is held of it" in again.stdout
+    assert "keyed hashes alone are held of it" in again.stdout
     assert ACCOUNT not in again.stdout + again.stderr
 
 

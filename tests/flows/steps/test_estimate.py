@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from corpus.errors import UsageError
 from corpus.records.evaluation import Interval
 from corpus.storage.database import writing
-from corpus.tables import utterances
+from corpus.tables import erased, expiry, retention, utterances
 from flows.models import registry
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import evaluate_versions
@@ -187,3 +188,16 @@ def test_a_home_that_lived_is_estimated_with_reports_that_are_stored(lived: tupl
     assert found.audit.labelled >= len(report)
     assert sum(each.rows for each in found.slices) == found.audit.labelled
     assert 0 < found.represented <= 1
+
+
+def test_accidental_activations_that_have_expired_since_count_as_before(home: AuditHome):
+    before = estimate(home)
+    with home.corpus.read() as conn:
+        limits = {**retention.NOTHING_ENDS, "accidental": 0}
+        due = retention.expired(conn, limits, home.corpus.clock() + timedelta(days=1))
+    assert len(due["accidental"]) == before.audit.accidental > 0
+    erased.begin(home.corpus, (), due)
+    expiry.expire_marked(home.corpus)
+    after = estimate(home)
+    assert (after.audit.accidental, after.audit.closed) == (before.audit.accidental, before.audit.closed)
+    assert after.rates["accidental"].value == before.rates["accidental"].value
