@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from corpus.errors import RecordError
 from corpus.records.arrivals import Utterance, Wake
-from corpus.records.base import Strings, canonical_json
+from corpus.records.base import Strings, canonical_json, digest
 from corpus.storage import cipher
 from corpus.storage.content_codec import SAMPLE_BYTES, seal_name
 from corpus.storage.database import fetch_among, insert_new
@@ -289,6 +289,12 @@ def counts(conn: sa.Connection) -> dict[str, int]:
 def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
     """Set accepted utterances aside, for a reason in one or two words; return how many."""
     return _move(conn, ids, "accepted", "set_aside", reason)
+
+
+def set_aside_digest(conn: sa.Connection) -> dict[str, str]:
+    """Return the digest of what is set aside and why, for the audit row of each step that changes it."""
+    statement = sa.select(utterances.c.utterance_id, utterances.c.state_reason).where(utterances.c.state == "set_aside")
+    return {"set_aside": digest(sorted([row[0], row[1]] for row in conn.execute(statement)))}
 
 
 def state_graver(conn: sa.Connection, ids: Sequence[str], reason: str, lesser: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from corpus.records.base import digest, utc
 from corpus.storage import audit_chain, cipher
 from corpus.storage.content_codec import seal_name
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
+from corpus.vault import row_sums
 from corpus.vault.consent import (
     CONSENTS,
     AccountRow,
@@ -109,6 +110,7 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
             conn.execute(touching, [{"id": i} for i in again])
         if fresh:
             detail = {"operation_id": operation_id, **_count_and_digest([row["utterance_id"] for row in fresh])}
+            detail["sum"] = row_sums.to_text(row_sums.sums_of_keys(fresh)[operation_id])
             audit_chain.append(conn, audit_table, "admit", "earmark", detail)
         yield admitted
 
@@ -248,6 +250,7 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
             renewed = _renewed(vault, before)
             update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}
+            detail["forgotten_at"] = forgotten_at.isoformat()
             audit_chain.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids
@@ -295,9 +298,13 @@ def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime
     ids = orphans(vault, known_ids, older_than)
     if ids:
         with writing(vault.engine) as conn:
+            audit_chain.lock(conn, audit_table)
+            found = sa.select(keys).where(keys.c.touched_at < older_than)
+            going = [dict(row._mapping) for row in fetch_among(conn, found, keys.c.utterance_id, ids)]
             statement = sa.delete(keys).where(keys.c.utterance_id == sa.bindparam("id"), keys.c.touched_at < older_than)
             conn.execute(statement, [{"id": i} for i in ids])
-            audit_chain.append(conn, audit_table, "sweep", actor, _count_and_digest(ids))
+            sums = {name: row_sums.to_text(each) for name, each in row_sums.sums_of_keys(going).items()}
+            audit_chain.append(conn, audit_table, "sweep", actor, {**_count_and_digest(ids), "sums": sums})
         scrub(vault.engine, (keys, accounts))
     return len(ids)
 

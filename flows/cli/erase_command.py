@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,7 +125,7 @@ def _erase(
     since, until = _window(first, last)
     from corpus.tables import people
     from flows.reports.erase_table import show_erasure
-    from flows.steps import erase
+    from flows.steps import erase, erase_receipt
 
     reason = erase.checked_reason(common.why, () if what == "utterance" else names)
     actor = people.holder(actor_name(None))
@@ -137,7 +137,10 @@ def _erase(
             closes = names if what == "account" and since is None and until is None else []
             with _home_of_its_own(corpus, closes, actor, common.wait):
                 target = erase.find_target(corpus, what, names, since, until)  # more may have come meanwhile
+                before = erase_receipt.lengths(corpus)
                 report = erase.erase(corpus, settings, target, reason, actor)
+                written = erase_receipt.write_receipt(corpus, settings.home, settings.audit, target, report, before)
+                report = replace(report, receipt=written)
     show_result(report.to_json(), common.as_json, show_erasure)
     if report.finished is not None and report.finished.not_done:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 # isort: split
 from flows.cli import (
     access_command,
+    audit_commands,
     base_commands,
     consent_commands,
     dataset_commands,
@@ -37,6 +38,7 @@ from flows.runtime.progress import listening
 __all__ = [
     "access_command",
     "app",
+    "audit_commands",
     "base_commands",
     "consent_commands",
     "dataset_commands",

@@ -24,7 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-audit_app = typer.Typer(help="Show or verify the audit chains: who opened which content.", no_args_is_help=True)
+audit_app = typer.Typer(
+    help="Show, verify or prove the audit logs: who opened which content, who withdrew, what was erased.",
+    no_args_is_help=True,
+)
 config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
 inventory_app = typer.Typer(
     help="Show or change the intents and slots that annotators choose from and models learn.", no_args_is_help=True

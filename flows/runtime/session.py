@@ -23,6 +23,7 @@ from flows.runtime.prefect_server import PrefectServer, asking, prefect_server
 from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening, note, track
 from flows.runtime.progress_lines import ProgressLines
+from flows.runtime.sealing import seal_if_grown
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
 PATIENCE = 3600.0
@@ -85,6 +86,8 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
 def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     """Open the corpus until the block ends; what is damaged in it is noted, see `flows.runtime.damage`.
 
+    At the end of a block that added to the audit logs, a checkpoint of them is signed.
+
     Args:
         settings: of the home.
         create: make the home where there is none; without it a missing home is an error.
@@ -97,7 +100,10 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
         note(f"without {corpus.made_key} nothing of the home can be read, and it is in no copy of the home; back it up")
     try:
         with leaving_out() as on_damaged:
-            yield replace(corpus, on_damaged=on_damaged)
+            try:
+                yield replace(corpus, on_damaged=on_damaged)
+            finally:
+                seal_if_grown(corpus, settings.audit)
     finally:
         corpus.close()
 

@@ -31,6 +31,7 @@ from corpus.synthetic.labelled_nights import LabelledSettings
 from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.schedules import checked_cron
+from flows.runtime.sealing import AuditSettings
 from flows.runtime.settings_layers import DEFAULT, Change, changes, find_file, merged, origin_of, origins
 from flows.runtime.settings_types import not_numbers
 from sampling.budget import SamplingSettings
@@ -224,6 +225,7 @@ class Settings(BaseModel):
     night: NightSettings = NightSettings()
     erasure: ErasureSettings = ErasureSettings()
     retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     tracking: TrackingSettings = TrackingSettings()
     prefect: PrefectSettings = PrefectSettings()
     traffic: TrafficSettings = TrafficSettings()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -75,6 +75,7 @@ class EraseReport(Result):
         datasets: folders outside the home that hold a copy, which no erasure reaches.
         notes: see `Target`.
         finished: what was done in the places beyond the records; None before it was done.
+        receipt: file of the signed receipt; None without one.
     """
 
     utterances: int
@@ -90,6 +91,7 @@ class EraseReport(Result):
     weights: tuple[str, ...] = ()
     champions: tuple[str, ...] = ()
     finished: FinishReport | None = None
+    receipt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class FinishReport(Result):
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
         destroyed: versions whose weights were destroyed: they are tainted and do not serve.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
+        reached: by place when it was reached.
     """
 
     completed: int = 0
@@ -122,6 +125,7 @@ class FinishReport(Result):
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
     destroyed: tuple[str, ...] = ()
+    reached: Mapping[Hop, datetime] = field(default_factory=dict)
 
 
 # --- what is to be erased ---------------------------------------------------------------------------------------------
@@ -332,6 +336,7 @@ def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") ->
             report = _with_left(report, hop, _why(error))
         if since is not None and hop not in report.not_done:
             erased.reached(corpus, hop, since)
+            report = replace(report, reached={**report.reached, hop: datetime.now(UTC)})
     return report
 
 

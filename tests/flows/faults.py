@@ -31,7 +31,7 @@ from typing import Any
 import httpx
 import psutil
 
-from flows.reports.audit_log import verify_audit
+from flows.reports.audit_verify import verify_audit
 from flows.reports.doctor import examine
 from flows.runtime.home_secret import sign_in
 from flows.runtime.prefect_server import PrefectSettings, prefect_server
@@ -347,7 +347,7 @@ def outcome(world: World, home: Path, overrides: list[str], environment: dict[st
     found = plain(settings)
     differing = sorted(name for name, expected in world.undisturbed.items() if found[name] != expected)
     problems = examine(settings, repair=False).problems
-    verify_audit(settings)
+    assert verify_audit(settings).problems == ()
     if differing or problems:
         return f"differs in {', '.join(differing) or 'nothing'}; the doctor finds {len(problems)}: {problems[:2]}"
     return "same"

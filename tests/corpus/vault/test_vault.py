@@ -37,7 +37,7 @@ def test_admitting_twice_changes_nothing(corpus: Corpus) -> None:
     assert len(speakers) == 6
     assert len(set(speakers.values())) == 2
     assert len(set(keys.values())) == 6
-    assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
+    assert len([*audit_chain.verified_leaves(corpus.vault.engine, vault_schema.audit)]) == 1
 
 
 def test_ids_are_keyed_by_the_vault(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
     }
     with reading(corpus.vault.engine) as conn:
         assert vault.utterances_of(conn, speaker) == [first.utterance_id]
-    audit_chain.verify(corpus.vault.engine, vault_schema.audit)
+    len([*audit_chain.verified_leaves(corpus.vault.engine, vault_schema.audit)])
 
 
 @pytest.mark.parametrize("how", ["all but one", "the last of a page"])
