@@ -120,6 +120,7 @@ def commit_rows(
             with corpus.operation(operation_id, act, actor) as op:
                 if not op.done:
                     op.result = change(op, copies)
+                    op.state |= utterances.set_aside_digest(op.conn)
                 result = dict(op.result)
             break
         except Overtaken:
@@ -170,7 +171,6 @@ def blank_rows(op: Operation, ids: Sequence[str], reason: str, copies: Copies) -
         op.conn.execute(closing, each)
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
-    op.state |= utterances.set_aside_digest(op.conn)
     return live, rewritten
 
 

@@ -123,6 +123,7 @@ def _lines(
         "tasks": f"{done.task_files} files and {done.answer_lines} lines removed",
         "annotation server": f"{done.removed_there} tasks removed",
         "model registry": f"{len(report.tainted)} versions marked: {', '.join(report.tainted) or 'none'}",
+        "weights": f"of {len(done.destroyed)} versions destroyed: {', '.join(done.destroyed) or 'none'}",
     }
     for hop in HOPS:
         if hop in done.not_done:

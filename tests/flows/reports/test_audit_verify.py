@@ -19,14 +19,15 @@ from corpus.storage.database import writing
 from corpus.storage.operations import operation
 from corpus.tables import checkpoints, erasure, utterances
 from corpus.tables.checkpoints import Log
-from corpus.vault import consent, stated_consent, vault
+from corpus.vault import consent, find, stated_consent, vault
+from corpus.vault.stated_consent import Agreement
 from flows.reports.audit_verify import NO_ANCHOR, NO_CHECKPOINT, AuditVerification, verify_audit
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from tests.corpus.stored import NOON, arrive
 from tests.flows.homes import arguments, earmark, small_settings
 
-KEY = "kek.audit"
+KEY = "audit.key"
 
 
 def overrides(home: Path) -> tuple[str, str]:
@@ -46,7 +47,8 @@ def first_day(settings: Settings) -> None:
             utterances.set_aside(op.conn, ids[8:], "distress")
             op.state |= utterances.set_aside_digest(op.conn)
         consent.set_consent(corpus.vault, "account-1", {"score"}, NOON + timedelta(days=1), "person:ann")
-        stated_consent.agree(corpus.vault, "account-2", {"annotate"}, NOON, "person:ann", notice="v1")
+        stated = Agreement("account-2", frozenset({"annotate"}), notice="v1")
+        stated_consent.agree(corpus.vault, [stated], NOON, "person:ann")
         erasure.erase_utterances(corpus, ids[2:3])
 
 
@@ -144,7 +146,7 @@ def test_an_honest_home_verifies_and_says_what_was_looked_at(home: Path) -> None
         "destroyed keys": 4,
         "forgotten accounts": 1,
         "operations": 5,
-        "erased utterances": 4,
+        "erased and expired utterances": 4,
         "utterances set aside": 1,
     }
     assert verified(home).remarks == (NO_ANCHOR,)
@@ -169,6 +171,15 @@ def test_a_home_of_before_is_sealed_by_its_first_command(home: Path) -> None:
         arrive(corpus, 2, start=30, operation_id="ingest/3")
     report = verified(home, anchored=True)
     assert (report.problems, report.checkpoints, report.unsealed) == ((), 1, 0)
+
+
+def test_an_account_that_was_forgotten_again_leaves_an_honest_home(home: Path) -> None:
+    with opened(settings_of(home)) as corpus:
+        for _ in range(2):
+            speaker = find.find_account(corpus.vault, "account-0").speaker_id
+            assert speaker is not None
+            erasure.erase_speaker(corpus, speaker)
+    assert problems(home, anchored=True) == ""
 
 
 def test_swept_keys_leave_an_honest_home(home: Path) -> None:
@@ -369,7 +380,7 @@ TAMPERED: dict[str, tuple[Log, str, str]] = {
     "an erased clip accepted": (
         "records",
         "UPDATE utterances SET state = 'accepted' WHERE state = 'erased'",
-        "log erased 4 utterances, 0 are",
+        "log erased or ended 4 utterances, 0 are",
     ),
     "a clip taken back from quarantine": (
         "records",
