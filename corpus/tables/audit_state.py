@@ -54,7 +54,7 @@ def compare_state(corpus: Corpus) -> StateFindings:
 
 def _consent(conn: sa.Connection, found: StateFindings) -> None:
     """Compare withdrawals and statements with the accounts; those of forgotten speakers went with their account."""
-    gone = {row.detail["speaker_id"] for row in audit_chain.acts(conn, vault.audit, "forget")}
+    gone = {row.detail["speaker_id"] for row in _forgets(conn)}
     columns = [vault.accounts.c[name] for name in ("speaker_id", *ENDED, "agreed", "notice")]
     accounts = {row.speaker_id: row for row in conn.execute(sa.select(*columns))}
     stated: dict[str, int] = defaultdict(int)
@@ -84,6 +84,11 @@ def _consent(conn: sa.Connection, found: StateFindings) -> None:
     found.compared |= {"withdrawals": withdrawals, "statements": len(stated)}
     if before:
         found.compared["withdrawals of older versions, not compared"] = before
+
+
+def _forgets(conn: sa.Connection) -> list[audit_chain.AuditRow]:
+    """Return the rows that forgot a speaker, without those of an account to which nothing had come since."""
+    return [row for row in audit_chain.acts(conn, vault.audit, "forget") if not row.detail.get("again", False)]
 
 
 def _undone(account: sa.Row[Any], detail: Mapping[str, Any]) -> Iterator[str]:
@@ -156,9 +161,9 @@ def _destroyed(conn: sa.Connection, found: StateFindings) -> None:
 
 def _forgotten(conn: sa.Connection, found: StateFindings) -> None:
     """Compare accounts that were forgotten: each time is a generation, and no account has a forgotten speaker."""
-    rows = list(audit_chain.acts(conn, vault.audit, "forget"))
+    rows = _forgets(conn)
     gone = {row.detail["speaker_id"] for row in rows}
-    times = {row.detail.get("forgotten_at") for row in rows}
+    times = {row.detail.get("forgotten_at") for row in audit_chain.acts(conn, vault.audit, "forget")}
     accounts = vault.accounts.c
     statement = sa.select(accounts.speaker_id, accounts.generation, accounts.forgotten_at)
     generations = 0

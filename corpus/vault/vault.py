@@ -251,6 +251,7 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
             update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}
             detail["forgotten_at"] = forgotten_at.isoformat()
+            detail["again"] = renewed.generation == before.generation  # nothing had come since it was forgotten
             audit_chain.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids

@@ -17,9 +17,10 @@ from corpus.errors import ChainBroken, UsageError
 from corpus.storage import records_schema as schema
 from corpus.tables import checkpoints
 from flows.reports.audit_proof import prove
+from flows.reports.audit_verify import verify_audit
 from flows.runtime.session import opened
 from tests.corpus.stored import arrive
-from tests.flows.homes import ROOT, arguments, earmark, small_settings
+from tests.flows.homes import ROOT, arguments, earmark, small_settings, urls
 from tests.flows.reports.test_audit_verify import first_day, rehash, second_day
 
 CHECKER = os.environ.get("TLOG") or str(ROOT / ".tlog" / "bin" / "python")
@@ -132,3 +133,16 @@ def test_nothing_is_proved_of_a_log_that_was_hashed_anew(home: Path) -> None:
     settings = small_settings(home)
     with opened(settings) as corpus, pytest.raises(ChainBroken, match="not what its last checkpoint says"):
         prove(corpus, settings.audit, "vault/1")
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+def test_rows_are_proved_on_a_server_too(databases: dict[str, str], tmp_path: Path) -> None:
+    settings = small_settings(tmp_path / "home", *urls(databases))
+    first_day(settings)
+    second_day(settings)
+    report = verify_audit(settings)
+    assert (report.problems, report.checkpoints, report.unsealed) == ((), 2, 0)
+    with opened(settings) as corpus:
+        document = prove(corpus, settings.audit, "ingest/1").to_json()
+    assert [row["log"] for row in document["rows"]] == ["records", "vault"]
+    assert checked(document).returncode == 0

@@ -26,11 +26,16 @@ from flows.runtime.settings import Settings
 from tests.corpus.stored import NOON, arrive
 from tests.flows.homes import arguments, earmark, small_settings
 
-OVERRIDE = "audit.anchor={home}.anchor/notes"
+KEY = "kek.audit"
+
+
+def overrides(home: Path) -> tuple[str, str]:
+    """Return where the anchor is, and the keys: in the home, so that a copy of it has its own."""
+    return f"audit.anchor={home}.anchor/notes", f"corpus.key_file={home}/keys/kek"
 
 
 def settings_of(home: Path) -> Settings:
-    return small_settings(home, OVERRIDE.format(home=home))
+    return small_settings(home, *overrides(home))
 
 
 def first_day(settings: Settings) -> None:
@@ -156,7 +161,7 @@ def test_a_home_that_was_killed_between_its_databases_is_honest(home: Path) -> N
 def test_a_home_of_before_is_sealed_by_its_first_command(home: Path) -> None:
     for log in checkpoints.LOGS:
         sql(home, log, "DELETE FROM audit_checkpoints")
-    (home / "keys" / "audit.key").unlink()
+    (home / "keys" / KEY).unlink()
     shutil.rmtree(home.with_name("home.anchor"))
     assert verified(home).remarks == (NO_CHECKPOINT, NO_ANCHOR)
     assert problems(home) == ""
@@ -230,7 +235,7 @@ def test_one_that_was_signed_anew_with_the_key_is_told_by_the_anchor_alone(log: 
 
 
 def test_a_key_that_was_replaced_is_told_by_the_anchor(home: Path) -> None:
-    (home / "keys" / "audit.key").unlink()
+    (home / "keys" / KEY).unlink()
     sign_anew(home)
     assert problems(home) == ""
     assert "the anchor, checkpoint 1: a note is not signed by the key" in problems(home, anchored=True)
@@ -262,8 +267,7 @@ def test_two_databases_of_an_older_day_are_told_by_the_anchor_alone(home: Path) 
 def test_what_opens_beside_an_older_anchor_is_said(home: Path) -> None:
     for log in checkpoints.LOGS:
         shutil.copy(home.with_name("monday") / f"{log}.db", home / f"{log}.db")
-    override = OVERRIDE.format(home=home)
-    done = earmark("consent", "set", "account-2", "--no", "train", *arguments(home, override))
+    done = earmark("consent", "set", "account-2", "--no", "train", *arguments(home, *overrides(home)))
     assert done.returncode == 0, done.stderr
     assert "checkpoint that this home does not know" in done.stderr
 
@@ -291,11 +295,11 @@ def test_checkpoints_that_were_removed_or_changed_are_told(statements: dict[Log,
 
 
 def test_a_missing_key_is_told_and_no_other_takes_its_place(home: Path) -> None:
-    (home / "keys" / "audit.key").unlink()
+    (home / "keys" / KEY).unlink()
     with opened(settings_of(home)) as corpus:
         arrive(corpus, 2, start=30, operation_id="ingest/3")
-    assert not (home / "keys" / "audit.key").exists()
-    assert "audit.key is missing" in problems(home)
+    assert not (home / "keys" / KEY).exists()
+    assert f"{KEY} is missing" in problems(home)
     assert "there is no key" in problems(home, anchored=True)
 
 
@@ -399,7 +403,7 @@ def test_an_erased_clip_with_a_key_is_told(home: Path) -> None:
 
 
 def test_the_command_fails_and_names_what_differs(home: Path) -> None:
-    given = arguments(home, OVERRIDE.format(home=home))
+    given = arguments(home, *overrides(home))
     fine = earmark("audit", "verify", *given)
     assert (fine.returncode, "audit logs verify" in fine.stdout) == (0, True)
     rehash(home, "vault", change)
@@ -415,7 +419,7 @@ def test_the_command_fails_and_names_what_differs(home: Path) -> None:
 def test_the_doctor_says_that_there_is_no_anchor_and_finds_what_verify_finds(home: Path) -> None:
     from flows.reports.doctor import examine
 
-    silent = small_settings(home)
+    silent = small_settings(home, overrides(home)[1])
     assert examine(silent, repair=False).remarks == (NO_ANCHOR,)
     assert examine(settings_of(home), repair=False).remarks is None
     rehash(home, "records", change)
