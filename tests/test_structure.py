@@ -26,6 +26,7 @@ PARTS_OF_STEPS = {
     "decoder": "retrain",
     "destroy_weights": "erase",
     "draw_temperature": "score",
+    "erase_target": "erase",
     "erase_receipt": "erase",
     "fine_tune": "retrain",
     "label_studio_sync": "export",

@@ -36,8 +36,8 @@ LOGS: Final[tuple[Log, ...]] = ("records", "vault")
 
 TABLES: Final[Mapping[Log, sa.Table]] = {"records": records.audit, "vault": vault.audit}
 
-KEY_NAME: Final = "audit.key"
-"""Name of the file of the private key, beside the file of the key-encryption key."""
+SUFFIX: Final = ".audit"
+"""What the name of the file of the private key ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +127,10 @@ def own_verifier(corpus: Corpus) -> Verifier:
 
 
 def key_file(corpus: Corpus) -> Path:
-    """Return the file of the private key: in the home where it is there already, else outside of it.
-
-    It is beside the key-encryption key where the settings name a file of that.
-    """
-    paths = places(corpus.settings)
-    if paths.key_file is not None:
-        return paths.key_file.with_name(KEY_NAME)
-    inside = paths.home / "keys" / KEY_NAME
-    known = home_id.of_records(corpus.records)
-    if not known or inside.exists():
-        return inside
-    outside = key_encryption.outside(known)
-    return outside.with_name(f"{outside.name}.{KEY_NAME}")
+    """Return the file of the private key: beside that of the key-encryption key that the settings name, or outside."""
+    named = places(corpus.settings).key_file
+    file = key_encryption.outside(home_id.of_records(corpus.records)) if named is None else named
+    return file.with_name(file.name + SUFFIX)
 
 
 def engine_of(corpus: Corpus, log: Log) -> sa.Engine:

@@ -171,6 +171,7 @@ def blank_rows(op: Operation, ids: Sequence[str], reason: str, copies: Copies) -
         op.conn.execute(closing, each)
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
+    op.state |= utterances.set_aside_digest(op.conn)
     return live, rewritten
 
 

@@ -316,14 +316,11 @@ def refuse_lines(
 ) -> None:
     """Store which lines of a manifest were refused, each with its reason in one word and, if readable, its time."""
     times = arrived_at or {}
-    insert_new(
-        conn,
-        refusals_table,
-        [
-            {"operation_id": operation_id, "line": line, "reason": reason, "arrived_at": times.get(line)}
-            for line, reason in reasons.items()
-        ],
-    )
+    rows = [
+        {"operation_id": operation_id, "line": line, "reason": reason, "arrived_at": times.get(line)}
+        for line, reason in reasons.items()
+    ]
+    insert_new(conn, refusals_table, rows)
 
 
 def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) -> dict[str, int]:

@@ -20,7 +20,8 @@ from flows.cli.options import Config, Json, Set, actor_name, erase_app, open_hom
 
 if TYPE_CHECKING:
     from corpus.handle import Corpus
-    from flows.steps.erase import EraseReport, What
+    from flows.steps.erase import EraseReport
+    from flows.steps.erase_target import What
 
 Names = list[str] | None
 Stdin = Annotated[bool, typer.Option("--stdin", help="Read the names from standard input, one a line.")]
@@ -125,18 +126,18 @@ def _erase(
     since, until = _window(first, last)
     from corpus.tables import people
     from flows.reports.erase_table import show_erasure
-    from flows.steps import erase, erase_receipt
+    from flows.steps import erase, erase_receipt, erase_target
 
     reason = erase.checked_reason(common.why, () if what == "utterance" else names)
     actor = people.holder(actor_name(None))
     with open_home(common.config, common.overrides) as (corpus, settings):
-        report = erase.preview(corpus, erase.find_target(corpus, what, names, since, until))
+        report = erase.preview(corpus, erase_target.find_target(corpus, what, names, since, until))
         if not common.dry_run:
             if not common.yes:
                 _refuse_many(corpus, report, as_json=common.as_json)
             closes = names if what == "account" and since is None and until is None else []
             with _home_of_its_own(corpus, closes, actor, common.wait):
-                target = erase.find_target(corpus, what, names, since, until)  # more may have come meanwhile
+                target = erase_target.find_target(corpus, what, names, since, until)  # more may have come meanwhile
                 before = erase_receipt.lengths(corpus)
                 report = erase.erase(corpus, settings, target, reason, actor)
                 written = erase_receipt.write_receipt(corpus, settings.home, settings.audit, target, report, before)

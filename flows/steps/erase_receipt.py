@@ -24,7 +24,8 @@ from corpus.tables.checkpoints import LOGS, TABLES, Log, read_checkpoint
 from corpus.tables.erased import HOPS
 from flows.runtime.results import Result
 from flows.runtime.sealing import AuditSettings, seal
-from flows.steps.erase import EraseReport, FinishReport, Target
+from flows.steps.erase import EraseReport, FinishReport
+from flows.steps.erase_target import Target
 
 FOLDER: Final = "receipts"
 """Folder of the receipts in the home."""

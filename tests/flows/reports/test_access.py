@@ -20,7 +20,7 @@ from corpus.storage import audit_chain, records_schema
 from corpus.storage.database import writing
 from corpus.vault import consent, vault_schema
 from flows.reports.access import AccessReport, access
-from flows.steps import erase
+from flows.steps import erase, erase_target
 from flows.steps.consent import Wanted, change
 from tests.flows.homes import arguments, earmark
 from tests.flows.small_round import World, answer, round_of
@@ -130,14 +130,14 @@ def test_what_is_set_aside_opens_by_the_rule_of_the_policy_alone(world: World) -
 
 
 def test_what_was_erased_has_counts_alone(world: World) -> None:
-    target = erase.find_target(world.corpus, "utterance", [world.ids[1]])
+    target = erase_target.find_target(world.corpus, "utterance", [world.ids[1]])
     erase.erase(world.corpus, world.settings, target, "request", "desk")
     report = looked(world, content=True)
     assert [(each.facts and each.facts.state, each.left, each.content) for each in report.utterances] == [
         ("erased", (), None)
     ]
     assert (report.closed, report.serials) == ({"erased": 1}, ())
-    target = erase.find_target(world.corpus, "account", ["account-1"])
+    target = erase_target.find_target(world.corpus, "account", ["account-1"])
     erase.erase(world.corpus, world.settings, target, "request", "desk")
     report = looked(world)
     assert (report.state, report.utterances, report.uses) == ("erased", (), {})

@@ -27,7 +27,7 @@ from flows.runtime.settings import Settings
 from tests.corpus.stored import NOON, arrive
 from tests.flows.homes import arguments, earmark, small_settings
 
-KEY = "audit.key"
+KEY = "kek.audit"
 
 
 def overrides(home: Path) -> tuple[str, str]:

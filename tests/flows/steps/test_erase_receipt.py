@@ -16,7 +16,7 @@ from corpus.tables import checkpoints
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps import erase, erase_receipt
-from flows.steps.erase import Target
+from flows.steps.erase_target import Target
 from tests.corpus.stored import arrive
 from tests.flows.homes import arguments, earmark, small_settings
 

@@ -15,7 +15,7 @@ from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport, IngestSettings, ingest
 from corpus.vault import find, stated_consent
 from flows.runtime.settings import Settings
-from flows.steps import erase
+from flows.steps import erase, erase_target
 from tests.corpus.arrivals import NAME, NOW, good_recording, row
 from tests.corpus.stored import corpus_at
 from tests.flows.homes import arguments, earmark, small_settings
@@ -41,7 +41,7 @@ def ingested(corpus: Corpus, folder: Path, **fields: object) -> IngestReport:
 
 
 def erased(corpus: Corpus, settings: Settings) -> erase.EraseReport:
-    return erase.erase(corpus, settings, erase.find_target(corpus, "account", [ADA]), "request", "desk")
+    return erase.erase(corpus, settings, erase_target.find_target(corpus, "account", [ADA]), "request", "desk")
 
 
 def test_the_command_says_what_is_held_of_a_row_that_waits_and_closes_the_account(tmp_path: Path):
