@@ -17,7 +17,7 @@ from corpus.records.base import canonical_json
 from corpus.storage import audit_chain
 from corpus.storage.database import writing
 from corpus.storage.operations import operation
-from corpus.tables import checkpoints, erasure, utterances
+from corpus.tables import checkpoints, erasure, expiry, retention, utterances
 from corpus.tables.checkpoints import Log
 from corpus.vault import consent, find, stated_consent, vault
 from corpus.vault.stated_consent import Agreement
@@ -180,6 +180,16 @@ def test_an_account_that_was_forgotten_again_leaves_an_honest_home(home: Path) -
             assert speaker is not None
             erasure.erase_speaker(corpus, speaker)
     assert problems(home, anchored=True) == ""
+
+
+def test_what_retention_ended_leaves_an_honest_home(home: Path) -> None:
+    with opened(settings_of(home)) as corpus:
+        ids = sorted(vault.ids_with_key(corpus.vault))
+        with writing(corpus.records) as conn:
+            retention.mark(conn, {"unchosen": ids[:2], "critical": ids[2:3]})
+        assert expiry.expire_marked(corpus) is not None
+    report = verified(home, anchored=True)
+    assert (report.problems, report.compared["erased and expired utterances"]) == ((), 7)
 
 
 def test_swept_keys_leave_an_honest_home(home: Path) -> None:
