@@ -6,9 +6,10 @@ BIN := .venv/bin
 STUDIO := .label-studio
 DOCS := .docs
 MUTANTS := .mutants
+TLOG := .tlog
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio test-faults mutants check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio test-faults tlog mutants check format docs clean anew
 
 setup: .venv/.ready
 
@@ -28,7 +29,7 @@ define finish
 endef
 
 # What is up to date by its stamp, but was begun again or has lost its pip since, is not ready.
-$(foreach folder,.venv $(STUDIO) $(DOCS) $(MUTANTS),$(if $(wildcard $(folder)/.ready),$(if $(shell \
+$(foreach folder,.venv $(STUDIO) $(DOCS) $(MUTANTS) $(TLOG),$(if $(wildcard $(folder)/.ready),$(if $(shell \
 	{ $(call WHOLE,$(folder)); } || echo broken),$(eval $(folder)/.ready: anew))))
 
 # One file of exact versions, installed as it stands; torch brings what it needs for CUDA.
@@ -105,6 +106,19 @@ docs: setup $(DOCS)/.ready
 	$(BIN)/python -m flows.cli.reference docs
 	$(DOCS)/bin/zensical build --clean --strict
 
+# A checker of transparency logs that shares no code with earmark, in an environment of its own: it needs Python 3.12 or
+# later, by its name on the path or from pyenv. `make test` uses it where it is there.
+NEWER = $(firstword $(foreach each,python3 python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python),\
+	$(shell $(each) -c "import sys; print(sys.executable if sys.version_info >= (3, 12) else '')" 2>/dev/null)))
+$(TLOG)/.ready: PYTHON = $(or $(NEWER),$(error the checker of the audit log needs Python 3.12 or later; install it, or name it by NEWER=))
+$(TLOG)/.ready: constraints-tlog.txt
+	$(call begin,$(TLOG))
+	@echo "setup: packages of constraints-tlog.txt"
+	@$(TLOG)/bin/python $(PIP) --no-deps --requirement constraints-tlog.txt
+	$(call finish,$(TLOG))
+
+tlog: $(TLOG)/.ready
+
 # Kills, lost terminals, clocks and full disks at moments that seeds draw, some minutes of them at each call; what was tried
 # is added to the file, which is kept with the code. The clocks need a C compiler, the servers the Debian package postgresql.
 FAULTS ?= --minutes 20
@@ -133,4 +147,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf mutants .mutants .mutants.old .venv .venv.old .label-studio .label-studio.old .docs .docs.old site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf mutants .mutants .mutants.old .tlog .tlog.old .venv .venv.old .label-studio .label-studio.old .docs .docs.old site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

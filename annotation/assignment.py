@@ -64,6 +64,7 @@ class PeopleSettings(BaseModel):
         shift_hours: Length of the shift that `clips_per_shift` is for [h].
         gold_share: Settled clips that are asked again, as a share of a person's tasks, to estimate reliability.
         gold_answers: How many people must agree in full on a clip before it may be asked again.
+        privacy_officers: Logins of the people who may run `earmark access`, which shows what is held about a customer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -76,6 +77,7 @@ class PeopleSettings(BaseModel):
     shift_hours: float = Field(default=9.0, gt=0.0, le=168.0)
     gold_share: float = Field(default=0.05, ge=0.0, le=1.0)
     gold_answers: int = Field(default=2, ge=1, le=1000)
+    privacy_officers: tuple[str, ...] = ()
 
     @field_validator("people")
     @classmethod

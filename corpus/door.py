@@ -39,7 +39,10 @@ CONSENT_FOR: Final[dict[Purpose, str]] = {
     "train": "train",
     "judge": "annotate",
 }
-"""Consent that each purpose needs. Judging compares a model with annotations, so it needs the consent to annotate."""
+"""Consent that each purpose needs. Judging compares a model with annotations, so it needs the consent to annotate.
+
+`access` is that of customers who ask what is held about them: it needs no consent and ends with no retention.
+"""
 
 
 REMEDIES: Final = {
@@ -72,7 +75,7 @@ def open(
     Args:
         corpus: the handle.
         utterance_ids: (N,) without repeats.
-        purpose: what the content is used for; `judge` needs the consent to annotate.
+        purpose: what the content is used for; `judge` needs the consent to annotate, `access` none.
         actor: `person:<id>` for a person, who also needs a lease to annotate; otherwise the name of a program.
         parts: one or more of `audio`, `hypotheses`, `annotations`, `label`. Hypotheses have the names in use,
             also where the intent model that made them knows former ones.
@@ -111,9 +114,11 @@ def closures(
         labels, sa.and_(labels.c.utterance_id == utterances.c.utterance_id, labels.c.current)
     )
     rows = {row[0]: row for row in fetch_among(conn, statement, utterances.c.utterance_id, utterance_ids)}
-    allowed = consent.consenting(corpus.vault, utterance_ids, CONSENT_FOR[purpose])
+    is_access = purpose == "access"
+    needed = CONSENT_FOR.get(purpose)
+    allowed = [True] * len(utterance_ids) if needed is None else _consenting(corpus, utterance_ids, needed)
     leased = _leased(corpus, conn, utterance_ids, actor) if purpose == "annotate" and _is_person(actor) else None
-    for utterance_id, consents in zip(utterance_ids, allowed.tolist(), strict=True):
+    for utterance_id, consents in zip(utterance_ids, allowed, strict=True):
         row = rows.get(utterance_id)
         if row is None:
             closed[utterance_id] = "unknown"
@@ -121,20 +126,24 @@ def closures(
             closed[utterance_id] = "retention"
         elif row[1] == "erased":
             closed[utterance_id] = "erased"
-        elif row[1] != "accepted":
+        elif row[1] != "accepted" and not (is_access and corpus.settings.access_set_aside):
             closed[utterance_id] = "quarantine"
         elif not consents:
             closed[utterance_id] = "consent"
-        elif row[2] < (oldest_labelled if row[4] else oldest):
+        elif not is_access and row[2] < (oldest_labelled if row[4] else oldest):
             closed[utterance_id] = "retention"
         elif leased is not None and utterance_id not in leased:
             closed[utterance_id] = "lease"
     return closed
 
 
+def _consenting(corpus: Corpus, utterance_ids: Sequence[str], needed: str) -> list[bool]:
+    return [bool(each) for each in consent.consenting(corpus.vault, utterance_ids, needed)]
+
+
 def _check_arguments(utterance_ids: Sequence[str], purpose: str, parts: Sequence[str]) -> None:
-    if purpose not in CONSENT_FOR:
-        raise RecordError(f"purpose {purpose!r} is unknown; known are {', '.join(CONSENT_FOR)}")
+    if purpose not in get_args(Purpose):
+        raise RecordError(f"purpose {purpose!r} is unknown; known are {', '.join(get_args(Purpose))}")
     unknown = sorted(set(parts) - set(get_args(Part)))
     if unknown or not parts:
         raise RecordError(f"parts must be some of {', '.join(get_args(Part))}, not {', '.join(unknown) or 'none'}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +13,14 @@ from typing import Final
 import fsspec
 import sqlalchemy as sa
 
-from corpus import home_id
+from corpus import home_id, key_encryption
 from corpus.errors import Damaged, NoHome, SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.sqlite_url import sqlite_file
-from corpus.storage import cipher, database, operations
-from corpus.storage.durable_write import write_file, write_new_file
-from corpus.storage.store_faults import fault_of, is_writable
+from corpus.storage import database, operations
+from corpus.storage.durable_write import write_file
+from corpus.storage.private_home import close_to_others, is_open
+from corpus.storage.store_faults import is_writable
 from corpus.vault import identity
 from corpus.vault.identity import Vault
 
@@ -46,6 +45,7 @@ class Corpus:
         on_damaged: called with each piece of stored data that is not what was written and is left out; without it, the
             first such piece ends the work.
         read_only: whether the home is one in which this user can write nothing.
+        made_key: file of the key-encryption key, where it was made now, and nobody has a copy of it yet.
     """
 
     settings: CorpusSettings
@@ -56,6 +56,7 @@ class Corpus:
     clock: Callable[[], datetime] = field(default=_now)
     on_damaged: Callable[[Damaged], None] | None = None
     read_only: bool = False
+    made_key: Path | None = None
 
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
@@ -112,11 +113,16 @@ def open_corpus(
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
     database.prepare(stores.vault, "vault")
-    kek = _key_encryption_key(paths, make=not identity.has_secrets(stores.vault))
+    made = None
+    if identity.has_secrets(stores.vault):
+        kek = _kek(paths, stores, found)
+        database.prepare(stores.records, "records")
+        home_id.write_missing(stores, found)
+    else:  # a new home, whose id names the file of its key
+        database.prepare(stores.records, "records")
+        kek, made = key_encryption.make(key_encryption.place_of(paths, home_id.write_missing(stores, found)))
     vault = identity.open_vault(stores.vault, kek)
-    database.prepare(stores.records, "records")
-    home_id.write_missing(stores, found)
-    return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now)
+    return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now, made_key=made)
 
 
 def _opened_read_only(
@@ -125,8 +131,14 @@ def _opened_read_only(
     """Return the handle of a home in which nothing can be written, not even an upgrade of its schemas."""
     database.check_newest(stores.vault, "vault")
     database.check_newest(stores.records, "records")
-    vault = identity.open_vault(stores.vault, _key_encryption_key(paths, make=False))
+    vault = identity.open_vault(stores.vault, _kek(paths, stores, home_id.check(stores)))
     return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock, read_only=True)
+
+
+def _kek(paths: Places, stores: home_id.Stores, found: Mapping[home_id.Store, str | None]) -> bytes:
+    """Return the key of a home that has one."""
+    place = key_encryption.place_of(paths, found["vault"])
+    return key_encryption.load(paths, place, lambda key: identity.opens(stores.vault, key))
 
 
 def _database_at(url: str) -> str:
@@ -142,13 +154,15 @@ def _database_at(url: str) -> str:
 
 
 def make_home(home: Path) -> None:
-    """Make the home folder if it is missing, readable by its owner alone.
+    """Make the home folder if it is missing, readable by its owner alone; close one that others have rights on.
 
     Raises:
         SettingsError: the folder can't be made or written to.
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_open(home):
+            close_to_others(home)
     except OSError as error:
         raise SettingsError(
             f"home {home} can't be made ({type(error).__name__}); set EARMARK_HOME or corpus.home"
@@ -170,31 +184,3 @@ def _make_folder_of(url: str) -> None:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         sqlite_file(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _key_encryption_key(paths: Places, *, make: bool) -> bytes:
-    from_environment = os.environ.get("EARMARK_KEK")
-    if from_environment:
-        return _decoded(from_environment, "EARMARK_KEK")
-    try:
-        return _decoded(paths.key_file.read_text(), "key_file")
-    except FileNotFoundError:
-        if not make:
-            raise SettingsError(
-                f"the key-encryption key {paths.key_file} is missing; put it back or set EARMARK_KEK"
-            ) from None
-    except OSError as error:
-        raise fault_of(error, f"the key-encryption key {paths.key_file}") from error
-    # Another process may have made the key a moment ago; then that key is used.
-    write_new_file(paths.key_file, [base64.b64encode(cipher.new_key())])
-    return _decoded(paths.key_file.read_text(), "key_file")
-
-
-def _decoded(text: str, setting: str) -> bytes:
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != cipher.KEY_BYTES:
-        raise SettingsError(f"{setting} must be the base64 of {cipher.KEY_BYTES} bytes")
-    return key

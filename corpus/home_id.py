@@ -131,8 +131,8 @@ def in_use(stores: Stores, found: dict[Store, str | None]) -> bool:
         return conn.execute(sa.select(schema.operations.c.operation_id).limit(1)).scalar() is not None
 
 
-def write_missing(stores: Stores, found: dict[Store, str | None]) -> None:
-    """Write the home id to every store that lacks it.
+def write_missing(stores: Stores, found: dict[Store, str | None]) -> str:
+    """Write the home id to every store that lacks it; return it.
 
     The records are written last, so that the next call completes the work of a process that was killed before.
 
@@ -141,13 +141,13 @@ def write_missing(stores: Stores, found: dict[Store, str | None]) -> None:
         found: what `check` returned.
     """
     if None not in found.values():
-        return
+        return str(found["vault"])
     wanted = next((store_id for store_id in found.values() if store_id is not None), secrets.token_hex(16))
     # Of two processes at the same time, the one that writes to the vault first decides.
     home_id = _put(stores.vault, vault_schema.home, wanted)
     if found["content"] is None:
         files.store(stores.fs, stores.root, MARKER, home_id.encode())
-    _put(stores.records, schema.home, home_id)
+    return _put(stores.records, schema.home, home_id)
 
 
 def of_records(records: sa.Engine) -> str:

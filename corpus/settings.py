@@ -34,8 +34,9 @@ class CorpusSettings(BaseModel):
         records_url: SQLAlchemy URL of the records database; null is SQLite under `home`.
         vault_url: SQLAlchemy URL of the vault, which must be another database; null is SQLite under `home`.
         content_url: fsspec URL or folder of the packs (audio) and the parts (predictions); null is `<home>/content`.
-        key_file: File of the key-encryption key, null is `<home>/keys/kek`; the environment variable EARMARK_KEK
-            (base64 of 32 bytes) comes first.
+        key_file: File of the key-encryption key; null is `~/.config/earmark/keys/<home id>`, or `<home>/keys/kek` where
+            an older home has it. The environment variable EARMARK_KEK (base64 of 32 bytes) comes first, or
+            EARMARK_KEK_COMMAND, a command that prints it.
         store_timeout: How long a locked database, a silent database server or a silent content store is waited for
             before the command gives up [s].
         pack_bytes: A pack that holds this much ciphertext is closed and the next one is begun [bytes].
@@ -44,6 +45,7 @@ class CorpusSettings(BaseModel):
         accidental_retention_days: How long an accidental activation is kept after an answer said so [days].
         critical_retention_days: How long an utterance is kept after an answer called it critical data or distress
             [days].
+        access_set_aside: Whether `earmark access --content` opens what was set aside, such as critical data.
         split: Shares of the speakers in the splits train, dev and test.
     """
 
@@ -60,6 +62,7 @@ class CorpusSettings(BaseModel):
     labelled_retention_days: int = Field(default=180, ge=1, le=MOST_DAYS)
     accidental_retention_days: int = Field(default=1, ge=0, le=MOST_DAYS)
     critical_retention_days: int = Field(default=7, ge=0, le=MOST_DAYS)
+    access_set_aside: bool = False
     split: dict[str, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
 
     @field_validator("split")
@@ -80,7 +83,7 @@ class Places:
     records_url: str
     vault_url: str
     content_url: str
-    key_file: Path
+    key_file: Path | None = None
     store_timeout: float = STORE_TIMEOUT
 
 
@@ -92,6 +95,6 @@ def places(settings: CorpusSettings) -> Places:
         records_url=settings.records_url or sqlite_url(home / "records.db"),
         vault_url=settings.vault_url or sqlite_url(home / "vault.db"),
         content_url=settings.content_url or str(home / "content"),
-        key_file=expanded(settings.key_file or home / "keys" / "kek").absolute(),
+        key_file=settings.key_file and expanded(settings.key_file).absolute(),
         store_timeout=settings.store_timeout,
     )

@@ -1,7 +1,8 @@
 """The Prefect flows: the path of an utterance from ingest to promotion; each line names the file to open next.
 
 The parameters of a flow are names, dates and settings to try, no content, since Prefect stores them in clear text. The
-settings come from the running command or, where a schedule started the flow, from the config that it names. A Prefect
+settings come from the running command or, where a schedule started the flow, from the environment of the process that
+serves it: who may start a run names no file, no folder and no limit. A Prefect
 task is a step or a shard, never an utterance.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
 
-from corpus.errors import UsageError
+from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.storage import operation_ids
 from corpus.tables import consent_use, nights, utterances
@@ -60,11 +61,20 @@ def _on_other(switch_base: bool, *, unattended: bool = False) -> OnOther:
 
 
 @contextmanager
-def _opened(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
-    """Open the corpus for a flow, which verifies the files of models anew: a process may run night after night."""
+def _opened(config: str | None = None) -> Iterator[tuple[Corpus, Settings]]:
+    """Open the corpus for a flow, which verifies the files of models anew: a process may run night after night.
+
+    What customers withdraw meanwhile counts at the door at once; its tasks and versions are reached at the end.
+    """
     with open_for_flow(config) as (corpus, settings):
         verify_again()
-        yield corpus, settings
+        started = corpus.clock()
+        try:
+            yield corpus, settings
+        except EarmarkError:
+            stages.finish_withdrawals(corpus, settings, started)
+            raise
+        stages.finish_withdrawals(corpus, settings, started)
 
 
 def run_name() -> str:
@@ -76,9 +86,9 @@ def run_name() -> str:
 
 @flow(name="ingest", flow_run_name=run_name)
 @without_content
-def ingest(manifest: str, config: str | None = None) -> IngestReport:
+def ingest(manifest: str) -> IngestReport:
     """Ingest the utterances of a manifest."""
-    with _opened(config) as (corpus, settings):
+    with _opened() as (corpus, settings):
         report = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, [Path(manifest)], from_inbox=False)
         return stages.settle_withdrawn(corpus, settings, report)
 
@@ -90,21 +100,18 @@ def import_corpus(
     split: str | None = None,
     subset: str | None = None,
     limit: int | None = None,
-    config: str | None = None,
 ) -> ImportReport:
     """Import the utterances and labels of a labelled corpus."""
-    with _opened(config) as (corpus, settings):
+    with _opened() as (corpus, settings):
         report = run_step("import", import_corpus_step.import_corpus, corpus, settings, source, split, subset, limit)
         return stages.settle_withdrawn(corpus, settings, report)
 
 
 @flow(name="score", flow_run_name=run_name)
 @without_content
-def score(
-    night: str | None = None, config: str | None = None, switch_base: bool = False, part: str | None = None
-) -> ScoreReport:
+def score(night: str | None = None, switch_base: bool = False, part: str | None = None) -> ScoreReport:
     """Score the utterances that the champions have not scored yet, or those of a damaged part again."""
-    with _opened(config) as (corpus, settings):
+    with _opened() as (corpus, settings):
         if part is not None and night is not None:
             raise UsageError("--part names the clips to score: leave out --night")
         if part is not None:
@@ -120,17 +127,17 @@ def score(
 
 @flow(name="sample", flow_run_name=run_name)
 @without_content
-def sample(night: str | None = None, config: str | None = None) -> SampleReport:
+def sample(night: str | None = None) -> SampleReport:
     """Choose the few utterances of the night that annotators are to label."""
-    with _opened(config) as (corpus, settings):
+    with _opened() as (corpus, settings):
         return stages.sample(corpus, settings, closed_night(settings.night, night))
 
 
 @flow(name="export", flow_run_name=run_name)
 @without_content
-def export(night: str | None = None, round_: str | None = None, config: str | None = None) -> ExportReport:
+def export(night: str | None = None, round_: str | None = None) -> ExportReport:
     """Export the chosen utterances of a night, or those of a round that asks again, as tasks for annotators."""
-    with _opened(config) as (corpus, settings):
+    with _opened() as (corpus, settings):
         return stages.export(corpus, settings, round_ or closed_night(settings.night, night).name, again=True)
 
 
@@ -138,6 +145,8 @@ def export(night: str | None = None, round_: str | None = None, config: str | No
 @without_content
 def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
     """Merge annotators' answers into labels; without files, the answers in the inbox and in the annotation backend."""
+    if files is not None and ACTIVE.get() is None:
+        raise UsageError("a run's parameters can't name files; copy them to the inbox of answers, and leave out files")
     with _opened(config) as (corpus, settings):
         return stages.merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
@@ -162,7 +171,7 @@ def sweep(
     """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
-    with _opened(None) as (corpus, settings):
+    with _opened() as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.people)
         plan = plan_sweep(corpus, settings, kind, tried, trials, seeds, folds)
@@ -229,9 +238,9 @@ def nightly(night: str | None = None, config: str | None = None, switch_base: bo
 
 @flow(name="morning", flow_run_name=run_name)
 @without_content
-def morning(night: str, config: str | None = None) -> MorningReport:
+def morning(night: str) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
-    with _opened(config) as (corpus, settings):
+    with _opened() as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
         with stages.mlflow_cycle(corpus, settings.home, settings.tracking, night):
             merged = stages.merge(corpus, settings, None)
@@ -255,6 +264,7 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     manifests = ingest_step.waiting_manifests(settings.inbox)
     ingested = run_step("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
     ingested = replace(ingested, narrowed=consent_use.total(narrowed, ingested.narrowed))
+    ingested = stages.settle_withdrawn(corpus, settings, ingested)
     with corpus.read() as conn:
         ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
     skipped = Skipped("the night's round was chosen before")

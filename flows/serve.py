@@ -17,11 +17,13 @@ from typing import Any
 
 from corpus.errors import Refused
 from flows.runtime import progress
+from flows.runtime.home_secret import note_sign_in, sign_in
 from flows.runtime.prefect_server import prefect_server
 from flows.runtime.remote import announced
 from flows.runtime.schedules import clock_change_note
 from flows.runtime.server_records import MARK, stop_orphans, write_record
-from flows.runtime.settings import OVERRIDES_VARIABLE, Settings
+from flows.runtime.settings import OVERRIDES_VARIABLE, SERVED_CONFIG, Settings
+from training.tracking.pages import AUTH, HEALTH, URI
 
 
 def serve_schedules(settings: Settings, config: Path | None, overrides: list[str]) -> None:
@@ -40,27 +42,32 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
     """
     with prefect_server(settings.home, settings.prefect, ui=True) as server:
         server.wait_until_ready(settings.prefect.start_timeout)
-        # Settings are passed to the runs in the environment: Prefect stores parameters in clear.
+        # Settings are passed to the runs in the environment: Prefect stores parameters in clear, and who may start a
+        # run could name others.
         os.environ["EARMARK_HOME"] = str(settings.home)
         os.environ[OVERRIDES_VARIABLE] = json.dumps(overrides)
+        os.environ.pop(SERVED_CONFIG, None)
+        if config is not None:
+            os.environ[SERVED_CONFIG] = str(config.resolve() if config.exists() else config)
         from prefect.exceptions import TerminationSignal
         from prefect.runner import Runner
         from prefect.schedules import Cron
 
         from flows.pipeline import merge, nightly, retrain
 
-        parameters = {"config": str(config.resolve() if config.exists() else config)} if config else {}
         schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
         progress.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
+        if server.process is not None:
+            note_sign_in(settings.home)
         progress.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
         changes = clock_change_note(settings.night.schedule, settings.night.time_zone, datetime.now(UTC))
         if changes:
             progress.note(changes)
         runner = Runner()
         deployments: list[Any] = [  # Prefect types each as a deployment or a coroutine
-            nightly.to_deployment("nightly", schedule=schedule, parameters=parameters, concurrency_limit=1),
-            merge.to_deployment("merge", parameters=parameters, concurrency_limit=1),
-            retrain.to_deployment("retrain", parameters=parameters, concurrency_limit=1),
+            nightly.to_deployment("nightly", schedule=schedule, concurrency_limit=1),
+            merge.to_deployment("merge", concurrency_limit=1),
+            retrain.to_deployment("retrain", concurrency_limit=1),
         ]
         for deployment in deployments:
             runner.add_deployment(deployment)
@@ -97,6 +104,8 @@ def serve_pages(settings: Settings, port: int) -> None:
             for kind, view in VERSIONS.items():
                 progress.note(f"MLflow, {kind} versions: {runs_page(tracking, address, view)}")
             progress.note(f"Prefect: {server.api_url.removesuffix('/api')}")
+            if pages is not None or server.process is not None:
+                note_sign_in(settings.home)
             progress.note("stop with Ctrl-C")
             if pages is not None:
                 status = pages.wait()
@@ -122,10 +131,11 @@ def _start_mlflow_pages(home: Path, uri: str, port: int) -> tuple[subprocess.Pop
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop_orphans(folder)  # first: the pages of a killed command have the port
     record, mark = write_record(folder, port)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-    command += ["--host", "127.0.0.1", "--workers", "1"]
+    command = [sys.executable, "-m", "training.tracking.pages", str(port)]
     quiet = {
         MARK: mark,
+        AUTH: sign_in(home),
+        URI: uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -142,7 +152,7 @@ def _wait_for_pages(pages: subprocess.Popen[bytes], port: int) -> str:
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(address, timeout=5).close()
+            urllib.request.urlopen(f"{address}{HEALTH}", timeout=5).close()
             break
         if pages.poll() is not None:
             break

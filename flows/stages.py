@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +16,8 @@ from corpus import home_id
 from corpus.errors import Damaged, EarmarkError, TrainingRefused, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
+from corpus.storage.database import writing
+from corpus.tables import erased
 from flows.models.inventory import names_in_use
 from flows.nights.night import Night
 from flows.reports import night_html
@@ -100,8 +103,22 @@ def _run_on_backend(
 
 
 def finish_erasures(corpus: Corpus, settings: Settings) -> FinishReport | Skipped:
-    """Finish what erasures that were killed, or did not reach a server, left to do."""
+    """Finish what erasures that were killed, or did not reach a server, and withdrawals left to do."""
     return run_step("finish erasures", erase.finish, corpus, settings)
+
+
+def finish_withdrawals(corpus: Corpus, settings: Settings, since: datetime) -> None:
+    """Reach out for what was withdrawn while this flow had the home; what can't be done is left to the next night."""
+    if not erase.is_noted_since(corpus, since):
+        return
+    try:
+        done = run_step("finish withdrawals", erase.finish, corpus, settings)
+    except EarmarkError as error:
+        progress.note(f"a withdrawal of consent did not reach every place: {error}")
+        return
+    if isinstance(done, FinishReport) and (done.tasks or done.not_done):
+        left = "".join(f"; not {hop}: {why}" for hop, why in done.not_done.items())
+        progress.note(f"a withdrawal of consent came meanwhile: {done.tasks} of its tasks are closed{left}")
 
 
 def end_expired(corpus: Corpus, settings: Settings) -> RetainReport | Skipped:
@@ -132,9 +149,24 @@ def close_tasks(corpus: Corpus, settings: Settings) -> SweepReport:
 
 
 def settle_withdrawn(corpus: Corpus, settings: Settings, report: Ingested) -> Ingested:
-    """Remove tasks from the annotation backend after an ingest that withdrew consent; return its report."""
-    settled = _settle(corpus, settings) if report.narrowed is not None else None
-    return replace(report, not_done=settled.not_done) if isinstance(settled, NotDone) else report
+    """Remove tasks from the annotation backend after an ingest that withdrew consent; return its report.
+
+    Tasks may be in Label Studio from before, where they are only in the task folder today. A server that does not
+    answer is tried again by the next night.
+    """
+    if report.narrowed is None:
+        return report
+    settled = _settle(corpus, settings) if annotation_backends.is_external(settings.export) else None
+    if annotation_backends.in_studio_before(settings.export, settings.label_studio):
+        try:
+            run_step("remove from Label Studio", annotation_backends.remove_closed, corpus, settings)
+        except EarmarkError as error:
+            settled = NotDone(str(error))
+    if not isinstance(settled, NotDone):
+        return report
+    with writing(corpus.records) as conn:
+        erased.note_withdrawal(conn, ["annotation server"], corpus.clock())
+    return replace(report, not_done=settled.not_done)
 
 
 def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tests import postgres, s3
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share homes, and so the keys of them
+    # Keys of new homes are outside of them: those of tests not among the user's own.
+    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="earmark-config-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 LONGEST = (
     "tests/flows/test_kill.py",

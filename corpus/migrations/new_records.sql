@@ -5,7 +5,7 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO "alembic_version" VALUES('0018');
+INSERT INTO "alembic_version" VALUES('0019');
 
 CREATE TABLE aliases (
 	kind TEXT NOT NULL, 
@@ -49,6 +49,13 @@ CREATE TABLE audit (
 	previous VARCHAR(64) NOT NULL, 
 	hash VARCHAR(64) NOT NULL, 
 	CONSTRAINT pk_audit PRIMARY KEY (seq)
+);
+
+CREATE TABLE audit_checkpoints (
+	counter BIGINT NOT NULL, 
+	note TEXT NOT NULL, 
+	trees TEXT NOT NULL, 
+	PRIMARY KEY (counter)
 );
 
 CREATE TABLE audit_head (

@@ -18,7 +18,7 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO "alembic_version" VALUES('0004');
+INSERT INTO "alembic_version" VALUES('0005');
 
 CREATE TABLE audit (
 	seq BIGINT NOT NULL, 
@@ -29,6 +29,13 @@ CREATE TABLE audit (
 	previous VARCHAR(64) NOT NULL, 
 	hash VARCHAR(64) NOT NULL, 
 	PRIMARY KEY (seq)
+);
+
+CREATE TABLE audit_checkpoints (
+	counter BIGINT NOT NULL, 
+	note TEXT NOT NULL, 
+	trees TEXT NOT NULL, 
+	PRIMARY KEY (counter)
 );
 
 CREATE TABLE audit_head (

@@ -23,7 +23,7 @@ from corpus.storage.store_faults import sqlite_fault
 
 Which = Literal["records", "vault"]
 
-HEADS: Final[dict[Which, str]] = {"records": "0018", "vault": "0004"}
+HEADS: Final[dict[Which, str]] = {"records": "0019", "vault": "0005"}
 """Newest revision of each schema; written here so that an up-to-date database needs no import of Alembic."""
 
 UPGRADE_LOCK: Final = 0x6561726D61726B01

@@ -34,12 +34,14 @@ class Operation:
         conn: transaction on the records.
         done: whether the work was committed before; writes of this block are then undone.
         result: ids and counts; the stored result if `done`, otherwise filled by the step.
+        state: what the audit row says, beside the result, of the records as they are after the step.
     """
 
     operation_id: str
     conn: sa.Connection
     done: bool
     result: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -61,7 +63,8 @@ def operation(engine: sa.Engine, operation_id: str, act: str, actor: str = "earm
         yield step
         row = {"operation_id": operation_id, "act": act, "actor": actor, "at": datetime.now(UTC)}
         insert_new(conn, table, [row | {"result": canonical_json(step.result)}])
-        audit_chain.append(conn, schema.audit, act, actor, {"operation_id": operation_id, "result": step.result})
+        detail = {"operation_id": operation_id, "result": step.result}
+        audit_chain.append(conn, schema.audit, act, actor, detail | ({"state": step.state} if step.state else {}))
 
 
 def committed(conn: sa.Connection, operation_id: str) -> bool:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from corpus.storage import operation_ids
 from corpus.storage.database import fetch_among
 from corpus.storage.records_schema import utterances
-from corpus.tables import labels, models
+from corpus.tables import erased, labels, models
 from corpus.tables.labels import LabelRow
 from corpus.tables.utterances import last_order
 from corpus.vault import consent
@@ -119,7 +119,8 @@ def clip_uses(corpus: Corpus) -> ClipUses:
 def mark_learners(corpus: Corpus) -> list[str]:
     """Mark the versions that learned from what may no longer be trained on as tainted; return the new ones, sorted.
 
-    They are given as `kind/version`. A version keeps its mark: what its customer allows later is for later clips.
+    They are given as `kind/version`. That MLflow has to be told is noted with the marks. A version keeps its mark: what
+    its customer allows later is for later clips.
     """
     withdrawn = [i for i, each in consent.withdrawn(corpus.vault).items() if "train" not in each.left]
     with corpus.read() as conn:
@@ -128,6 +129,7 @@ def mark_learners(corpus: Corpus) -> list[str]:
         return []
     with corpus.operation(operation_ids.withdraw(), "withdraw") as op:
         models.taint(op.conn, withdrawn, corpus.clock())
+        erased.note_withdrawal(op.conn, ["model registry"], corpus.clock())  # it is told after this
         op.result = {"tainted": [f"{kind}/{version}" for kind, version in due]}
     return list(op.result["tainted"])
 

@@ -1,4 +1,4 @@
-"""What an erasure takes away, before it does, and what it has not reached yet."""
+"""What an erasure takes away, before it does, and what it, or a withdrawal of consent, has not reached yet."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from corpus.handle import Corpus
 
 Hop: TypeAlias = Literal["packs", "tasks", "annotation server", "model registry", "weights"]
-"""A place that an erasure has to reach after the records."""
+"""A place that an erasure has to reach after the records, a withdrawal after the vault."""
 
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
 """All of them, in the order in which they are reached."""
+
+WITHDRAWN_HOPS: Final[tuple[Hop, ...]] = ("tasks", "annotation server")
+"""The places that every withdrawal of consent has to reach; the registry is noted with the versions that it marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +147,31 @@ def begin(
         retention.mark(conn, due or {})
 
 
-def reached(corpus: Corpus, hop: Hop) -> None:
-    """Note that a place was reached."""
+def note_withdrawal(conn: sa.Connection, hops: Sequence[Hop], at: datetime) -> None:
+    """Note that places are to be reached for a withdrawal of consent, which may come while a run reaches them.
+
+    Those noted before get the new time, so that such a run does not take for reached what it looked at too early.
+    """
+    conn.execute(sa.delete(schema.erasure_hops).where(schema.erasure_hops.c.hop.in_(hops)))
+    insert_new(conn, schema.erasure_hops, [{"hop": hop, "since": at} for hop in hops])
+
+
+def reached(corpus: Corpus, hop: Hop, since: datetime | None = None) -> None:
+    """Note that a place was reached.
+
+    Args:
+        corpus: the handle.
+        hop: the place.
+        since: the time with which it was noted, before it was reached; one that was noted anew stays. None for any.
+    """
+    rows = schema.erasure_hops.c
     with writing(corpus.records) as conn:
-        conn.execute(sa.delete(schema.erasure_hops).where(schema.erasure_hops.c.hop == hop))
+        conn.execute(
+            sa.delete(schema.erasure_hops).where(rows.hop == hop, *([] if since is None else [rows.since == since]))
+        )
 
 
 def not_reached(conn: sa.Connection) -> dict[Hop, datetime]:
-    """Return the places that an erasure has not reached yet, in their order, each with the time since when."""
+    """Return the places that an erasure or a withdrawal has not reached yet, in their order, each since when."""
     since = {row.hop: row.since for row in conn.execute(sa.select(schema.erasure_hops))}
     return {hop: since[hop] for hop in HOPS if hop in since}

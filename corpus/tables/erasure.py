@@ -21,7 +21,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation, Overtaken, committed
-from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, retention, trials
+from corpus.tables import datasets, erased, left_out, models, pseudo_labels, reports, retention, trials, utterances
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -120,6 +120,7 @@ def commit_rows(
             with corpus.operation(operation_id, act, actor) as op:
                 if not op.done:
                     op.result = change(op, copies)
+                    op.state |= utterances.set_aside_digest(op.conn)
                 result = dict(op.result)
             break
         except Overtaken:
@@ -170,6 +171,7 @@ def blank_rows(op: Operation, ids: Sequence[str], reason: str, copies: Copies) -
         op.conn.execute(closing, each)
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
+    op.state |= utterances.set_aside_digest(op.conn)
     return live, rewritten
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from corpus.errors import RecordError
 from corpus.records.arrivals import Utterance, Wake
-from corpus.records.base import Strings, canonical_json
+from corpus.records.base import Strings, canonical_json, digest
 from corpus.storage import cipher
 from corpus.storage.content_codec import SAMPLE_BYTES, seal_name
 from corpus.storage.database import fetch_among, insert_new
@@ -291,6 +291,12 @@ def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
     return _move(conn, ids, "accepted", "set_aside", reason)
 
 
+def set_aside_digest(conn: sa.Connection) -> dict[str, str]:
+    """Return the digest of what is set aside and why, for the audit row of each step that changes it."""
+    statement = sa.select(utterances.c.utterance_id, utterances.c.state_reason).where(utterances.c.state == "set_aside")
+    return {"set_aside": digest(sorted([row[0], row[1]] for row in conn.execute(statement)))}
+
+
 def state_graver(conn: sa.Connection, ids: Sequence[str], reason: str, lesser: Collection[str]) -> None:
     """Give a reason to those utterances that are set aside for a lesser one."""
     statement = sa.select(utterances.c.utterance_id).where(
@@ -310,14 +316,11 @@ def refuse_lines(
 ) -> None:
     """Store which lines of a manifest were refused, each with its reason in one word and, if readable, its time."""
     times = arrived_at or {}
-    insert_new(
-        conn,
-        refusals_table,
-        [
-            {"operation_id": operation_id, "line": line, "reason": reason, "arrived_at": times.get(line)}
-            for line, reason in reasons.items()
-        ],
-    )
+    rows = [
+        {"operation_id": operation_id, "line": line, "reason": reason, "arrived_at": times.get(line)}
+        for line, reason in reasons.items()
+    ]
+    insert_new(conn, refusals_table, rows)
 
 
 def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) -> dict[str, int]:

@@ -218,7 +218,11 @@ def apply_statements(vault: Vault, statements: Statements, at: datetime, actor: 
         insert_new(conn, accounts, [asdict(row) for key, row in changed.items() if key not in stored])
         update_accounts(conn, [row for key, row in changed.items() if key in stored and row != stored[key]])
         details: list[Mapping[str, Any]] = [
-            {"speaker_id": row.speaker_id, "consent": sorted(_SETS[masks[key]])}
+            {
+                "speaker_id": row.speaker_id,
+                "consent": sorted(_SETS[masks[key]]),
+                "until": _until(changed[key], masks[key]),
+            }
             for key, row in before.items()
             if _closes(row, masks[key], opened.get(row.speaker_id, 0))
         ]
@@ -229,6 +233,12 @@ def _closes(account: AccountRow, mask: int, opened: int) -> bool:
     """Return whether a statement takes away a use that an utterance is open for, or that was never withdrawn before."""
     never = sum(1 << bit for bit, name in enumerate(ENDED) if getattr(account, name) is None)
     return bool((opened | never) & ~mask)
+
+
+def _until(account: AccountRow, mask: int) -> str:
+    """Return until when at least what a statement takes away is closed, as the audit row says it."""
+    ended = [getattr(account, name) for bit, name in enumerate(ENDED) if not mask >> bit & 1]
+    return str(min(ended).isoformat())
 
 
 def _received_and_open(conn: sa.Connection, speaker_ids: Sequence[str]) -> tuple[dict[str, datetime], dict[str, int]]:

@@ -71,19 +71,35 @@ def of_device(vault: Vault, serial: str, on_progress: Callable[[int], None] | No
             on_progress(done)
 
 
-AccountState = Literal["unknown", "without utterances", "erased", "held"]
+AccountState = Literal["unknown", "waiting", "erased", "held"]
+"""Of an account that is `waiting` the vault knows that rows wait, such as for their clips, or what it stated."""
 
 
-def account_state(vault: Vault, account: str) -> tuple[AccountState, datetime | None]:
-    """Return what is held of an account and, where it was erased, when."""
-    statement = sa.select(accounts.c.account, accounts.c.forgotten_at)
+@dataclass(frozen=True, slots=True)
+class FoundAccount:
+    """What is held of an account.
+
+    Attributes:
+        state: see `AccountState`.
+        speaker_id: its pseudonym; None where it is unknown.
+        erased_at: when it was erased; None where it was not, or has utterances again.
+    """
+
+    state: AccountState
+    speaker_id: str | None = None
+    erased_at: datetime | None = None
+
+
+def find_account(vault: Vault, account: str) -> FoundAccount:
+    """Return what is held of an account."""
+    statement = sa.select(accounts.c.speaker_id, accounts.c.account, accounts.c.forgotten_at)
     with reading(vault.engine) as conn:
         row = conn.execute(statement.where(accounts.c.account_key == account_key(vault, account))).one_or_none()
     if row is None:
-        return "unknown", None
+        return FoundAccount("unknown")
     if row.account is not None:
-        return "held", None
-    return ("without utterances" if row.forgotten_at is None else "erased"), row.forgotten_at
+        return FoundAccount("held", row.speaker_id)
+    return FoundAccount("waiting" if row.forgotten_at is None else "erased", row.speaker_id, row.forgotten_at)
 
 
 def of_speaker(vault: Vault, speaker_id: str) -> list[str]:

@@ -43,14 +43,14 @@ def open_vault(engine: sa.Engine, kek: bytes) -> Vault:
     if len(found) < len(SECRETS):
         with writing(engine) as conn:
             fresh = {name: cipher.new_key() for name in SECRETS}
-            rows = [{"name": name, "wrapped": cipher.wrap(kek, key, _secret_name(name))} for name, key in fresh.items()]
+            rows = [{"name": name, "wrapped": cipher.wrap(kek, key, secret_name(name))} for name, key in fresh.items()]
             insert_new(conn, secrets, rows)
             found = _wrapped_secrets(conn)
     try:
-        opened = {name: cipher.unwrap(kek, wrapped, _secret_name(name)) for name, wrapped in found.items()}
+        opened = {name: cipher.unwrap(kek, wrapped, secret_name(name)) for name, wrapped in found.items()}
     except Damaged as error:
         raise Damaged(
-            "the key-encryption key is not this vault's; set key_file or EARMARK_KEK to the one it was made with"
+            "the key-encryption key is not this vault's; give the one that it was made with, or was last changed to"
         ) from error
     return Vault(engine, kek, opened)
 
@@ -59,6 +59,18 @@ def has_secrets(engine: sa.Engine) -> bool:
     """Return whether the vault has secrets, so that its key-encryption key must exist."""
     with reading(engine) as conn:
         return bool(_wrapped_secrets(conn))
+
+
+def opens(engine: sa.Engine, kek: bytes) -> bool:
+    """Return whether a key-encryption key is that of the vault, which has secrets."""
+    with reading(engine) as conn:
+        found = _wrapped_secrets(conn)
+    try:
+        for name, wrapped in found.items():
+            cipher.unwrap(kek, wrapped, secret_name(name))
+    except Damaged:
+        return False
+    return bool(found)
 
 
 def utterance_id(vault: Vault, event: str) -> str:
@@ -101,7 +113,8 @@ def keyed(vault: Vault, secret: str, text: str) -> str:
     return hmac.digest(vault.secrets[secret], text.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
 
 
-def _secret_name(name: str) -> str:
+def secret_name(name: str) -> str:
+    """Return the name under which a secret is encrypted."""
     return f"secret/{name}"
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -76,7 +76,7 @@ def account_consent(vault: Vault, account: str) -> AccountConsent:
     """
     with reading(vault.engine) as conn:
         row = _account(conn, vault, account)
-        if row is None or (row.account is None and not _stated(row)):
+        if row is None or not _is_known(row):
             raise RecordError("there is no such account in the vault; check its spelling")
         statement = (
             sa.select(allowed_bits(), keys.c.received_at)
@@ -99,49 +99,68 @@ def account_consent(vault: Vault, account: str) -> AccountConsent:
     return AccountConsent(row.speaker_id, uses, dict(sorted(counts.items())), row.notice)
 
 
-def agree(
-    vault: Vault,
-    account: str,
-    consent: Collection[str],
-    at: datetime,
-    actor: str,
-    *,
-    given_at: datetime | None = None,
-    notice: str | None = None,
-) -> frozenset[str]:
-    """Keep that an account gives consents from now on, with the notice that its customer saw; return those that count.
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What an account gives from now on.
 
-    No utterance that is there is used for more: each keeps what it was ingested with, and what is left of that. A
-    consent from before the last withdrawal, or of the same time, does not count.
-
-    Args:
-        vault: the vault.
+    Attributes:
         account: it need not have an utterance.
         consent: what it gives.
-        at: receipt of the statement.
-        actor: who states it, for the audit chain.
         given_at: when the customer gave it; None for now.
         notice: version of the notice that the customer saw.
     """
-    mask_of(consent)
-    given = utc(at) if given_at is None else min(utc(at), utc(given_at))
+
+    account: str
+    consent: frozenset[str]
+    given_at: datetime | None = None
+    notice: str | None = None
+
+
+def agree(vault: Vault, agreements: Sequence[Agreement], at: datetime, actor: str) -> list[frozenset[str]]:
+    """Keep what accounts give from now on, with the notices that their customers saw; return what counts of each.
+
+    No utterance that is there is used for more: each keeps what it was ingested with, and what is left of that. A
+    consent from before the last withdrawal, or of the same time, does not count. All are kept in one transaction.
+
+    Args:
+        vault: the vault.
+        agreements: in their order.
+        at: receipt of the statements.
+        actor: who states them, for the audit chain.
+    """
+    for each in agreements:
+        mask_of(each.consent)
+    if not agreements:
+        return []
+    key_of = {account: account_key(vault, account) for account in {each.account for each in agreements}}
     with writing(vault.engine) as conn:
         audit_chain.lock(conn, audit_table)
-        stored = _account(conn, vault, account)
-        row = stored or new_account(vault, account_key(vault, account))
-        ended = {use: getattr(row, name) for use, name in zip(CONSENTS, ENDED, strict=True)}
-        counts = frozenset(use for use in consent if ended[use] is None or given > ended[use])
-        if not counts:
-            return counts
-        seen = row.notice if notice is None or "annotate" not in counts else notice
-        agreed = replace(row, agreed=(row.agreed or 0) | mask_of(counts), agreed_at=utc(at), notice=seen)
-        if stored is None:
-            insert_new(conn, accounts, [asdict(agreed)])
-        else:
-            update_accounts(conn, [agreed])
-        detail = {"speaker_id": row.speaker_id, "agreed": sorted(counts)} | ({"notice": notice} if notice else {})
-        audit_chain.append(conn, audit_table, "consent", actor, detail)
-    return counts
+        found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(key_of.values()))
+        stored = {row.account_key: AccountRow(*row) for row in found}
+        now = dict(stored)
+        counted: list[frozenset[str]] = []
+        details: list[Mapping[str, Any]] = []
+        for each in agreements:
+            key = key_of[each.account]
+            row = now.get(key) or new_account(vault, key)
+            counts = _counts(row, each, utc(at))
+            counted.append(counts)
+            if counts:
+                seen = row.notice if each.notice is None or "annotate" not in counts else each.notice
+                agreed = (row.agreed or 0) | mask_of(counts)
+                now[key] = replace(row, agreed=agreed, agreed_at=utc(at), notice=seen)
+                detail = {"speaker_id": row.speaker_id, "agreed": sorted(counts)}
+                details.append(detail | ({"notice": each.notice} if each.notice else {}))
+        insert_new(conn, accounts, [asdict(row) for key, row in now.items() if key not in stored])
+        update_accounts(conn, [row for key, row in now.items() if key in stored and row != stored[key]])
+        audit_chain.append_many(conn, audit_table, "consent", actor, details)
+    return counted
+
+
+def _counts(row: AccountRow, agreement: Agreement, at: datetime) -> frozenset[str]:
+    given = at if agreement.given_at is None else min(at, utc(agreement.given_at))
+    ended = {use: getattr(row, name) for use, name in zip(CONSENTS, ENDED, strict=True)}
+    return frozenset(use for use in agreement.consent if ended[use] is None or given > ended[use])
 
 
 def notices(vault: Vault, of: Sequence[str]) -> dict[str, Notice]:
@@ -155,11 +174,19 @@ def notices(vault: Vault, of: Sequence[str]) -> dict[str, Notice]:
         return {account_of[row.account_key]: Notice(row.notice, row.agreed_at) for row in found}
 
 
-def is_known(vault: Vault, account: str) -> bool:
-    """Return whether the vault knows an account, by its rows or by what it stated."""
+def known(vault: Vault, of: Collection[str]) -> set[str]:
+    """Return those of the accounts that the vault knows, by their rows, by rows that wait, or by what they stated."""
+    account_of = {account_key(vault, account): account for account in of}
     with reading(vault.engine) as conn:
-        row = _account(conn, vault, account)
-    return row is not None and (row.account is not None or _stated(row))
+        found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(account_of))
+        return {account_of[row.account_key] for row in found if _is_known(AccountRow(*row))}
+
+
+def any_notice(vault: Vault) -> bool:
+    """Return whether any account stated a consent to annotation with the notice that its customer saw."""
+    with reading(vault.engine) as conn:
+        statement = sa.select(accounts.c.account_key).where(accounts.c.notice.is_not(None)).limit(1)
+        return conn.execute(statement).first() is not None
 
 
 def _account(conn: sa.Connection, vault: Vault, account: str) -> AccountRow | None:
@@ -168,5 +195,8 @@ def _account(conn: sa.Connection, vault: Vault, account: str) -> AccountRow | No
     return None if found is None else AccountRow(*found)
 
 
-def _stated(row: AccountRow) -> bool:
+def _is_known(row: AccountRow) -> bool:
+    """Return whether an account has utterances, rows that wait, or stated something since it was forgotten."""
+    if row.account is not None or row.forgotten_at is None:
+        return True
     return row.agreed_at is not None or any(getattr(row, name) is not None for name in ENDED)

@@ -18,6 +18,7 @@ from corpus.records.base import digest, utc
 from corpus.storage import audit_chain, cipher
 from corpus.storage.content_codec import seal_name
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
+from corpus.vault import row_sums
 from corpus.vault.consent import (
     CONSENTS,
     AccountRow,
@@ -109,6 +110,7 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
             conn.execute(touching, [{"id": i} for i in again])
         if fresh:
             detail = {"operation_id": operation_id, **_count_and_digest([row["utterance_id"] for row in fresh])}
+            detail["sum"] = row_sums.to_text(row_sums.sums_of_keys(fresh)[operation_id])
             audit_chain.append(conn, audit_table, "admit", "earmark", detail)
         yield admitted
 
@@ -234,20 +236,32 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
     """Destroy the keys of a speaker and the account of the speaker id; return the ids of all their utterances.
 
     The account's hash stays with the next generation, so that a customer who returns becomes another speaker. An
-    utterance of the account from before `at` (now where None) that is ingested later is left out.
+    utterance of the account from before `at` (now where None) that is ingested later is left out, also where the
+    account had none yet, or was forgotten before: a row of it may have been received since, and wait for its clip.
     """
     with writing(vault.engine) as conn:
         ids = utterances_of(conn, speaker_id)
         count = _destroy_keys(conn, ids)
         found = conn.execute(sa.select(accounts).where(accounts.c.speaker_id == speaker_id)).one_or_none()
-        if found is not None and found.account is not None:
-            renewed = new_account(vault, found.account_key, found.generation + 1)
-            forgotten_at = utc(at) if at else datetime.now(UTC)
+        if found is not None:
+            before = AccountRow(*found)
+            moment = utc(at) if at else datetime.now(UTC)
+            forgotten_at = moment if before.forgotten_at is None else max(moment, before.forgotten_at)
+            renewed = _renewed(vault, before)
             update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}
+            detail["forgotten_at"] = forgotten_at.isoformat()
+            detail["again"] = renewed.generation == before.generation  # nothing had come since it was forgotten
             audit_chain.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids
+
+
+def _renewed(vault: Vault, account: AccountRow) -> AccountRow:
+    """Return the account without anything of its own; one that has nothing since it was forgotten is that already."""
+    bare = new_account(vault, account.account_key, account.generation)
+    is_bare = account.forgotten_at is not None and replace(account, forgotten_at=None) == bare
+    return bare if is_bare else new_account(vault, account.account_key, account.generation + 1)
 
 
 def ids_with_key(vault: Vault, among: Sequence[str] | None = None) -> set[str]:
@@ -285,9 +299,13 @@ def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime
     ids = orphans(vault, known_ids, older_than)
     if ids:
         with writing(vault.engine) as conn:
+            audit_chain.lock(conn, audit_table)
+            found = sa.select(keys).where(keys.c.touched_at < older_than)
+            going = [dict(row._mapping) for row in fetch_among(conn, found, keys.c.utterance_id, ids)]
             statement = sa.delete(keys).where(keys.c.utterance_id == sa.bindparam("id"), keys.c.touched_at < older_than)
             conn.execute(statement, [{"id": i} for i in ids])
-            audit_chain.append(conn, audit_table, "sweep", actor, _count_and_digest(ids))
+            sums = {name: row_sums.to_text(each) for name, each in row_sums.sums_of_keys(going).items()}
+            audit_chain.append(conn, audit_table, "sweep", actor, {**_count_and_digest(ids), "sums": sums})
         scrub(vault.engine, (keys, accounts))
     return len(ids)
 

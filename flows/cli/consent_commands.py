@@ -23,6 +23,15 @@ Stdin = Annotated[bool, typer.Option("--stdin", help="Read the account from stan
 Uses = Annotated[
     str | None, typer.Option("--no", help="Uses to withdraw: score, annotate, train, with commas; or all.")
 ]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        min=0,
+        max=86_400,
+        help="How long to wait, in seconds, for a command that has the home, before tasks and models are left to it.",
+    ),
+]
 ConsentPreview = Annotated[bool, typer.Option("--dry-run", help="Say what is named; change nothing.")]
 
 
@@ -58,6 +67,7 @@ def set_(
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="Keep it also for an account that has no utterance yet.")] = False,
     dry_run: ConsentPreview = False,
+    wait: Wait = 60.0,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -76,7 +86,7 @@ def set_(
     if not is_notice(notice) or (notice is not None and "annotate" not in wanted.yes):
         raise UsageError("--notice is the version of the notice, of 1 to 64 characters, with --yes annotate")
     name = _account(account, "set", stdin=stdin)
-    with open_home(config, overrides, lock=None if dry_run else "consent set") as (corpus, settings):
+    with open_home(config, overrides) as (corpus, settings):
         if consent.counted_notice(settings.ingest, wanted).yes != wanted.yes:
             raise UsageError(
                 "a consent to annotate needs a notice that counts: give --notice with the version that the customer"
@@ -84,7 +94,7 @@ def set_(
             )
         if not new:
             consent.show(corpus, name)
-        report = consent.change(corpus, settings, [(name, wanted)], actor_name(None), dry_run=dry_run)
+        report = consent.change(corpus, settings, [(name, wanted)], actor_name(None), dry_run=dry_run, wait=wait)
     show_result(report.to_json(), as_json, show_change)
     _fail_if_not_done(report)
 
@@ -93,6 +103,7 @@ def set_(
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV or JSON Lines with account, consent, and maybe time and notice.")],
     dry_run: ConsentPreview = False,
+    wait: Wait = 60.0,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -104,8 +115,8 @@ def import_(
     from flows.steps import consent
 
     wanted, faults = consent.read_statements(file)
-    with open_home(config, overrides, lock=None if dry_run else "consent import") as (corpus, settings):
-        report = consent.change(corpus, settings, wanted, actor_name(None), dry_run=dry_run)
+    with open_home(config, overrides) as (corpus, settings):
+        report = consent.change(corpus, settings, wanted, actor_name(None), dry_run=dry_run, wait=wait)
     report = replace(report, lines=len(wanted), faulty=len(faults), faults=consent.shown_faults(faults))
     show_result(report.to_json(), as_json, show_change)
     _fail_if_not_done(report)

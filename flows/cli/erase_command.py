@@ -5,18 +5,25 @@ They start no flow, so that no account and no serial number is in Prefect's reco
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.cli.options import Config, Json, Set, actor_name, erase_app, open_home, show_result
 
 if TYPE_CHECKING:
-    from flows.steps.erase import What
+    from corpus.handle import Corpus
+    from flows.steps.erase import EraseReport
+    from flows.steps.erase_target import What
 
+Names = list[str] | None
 Stdin = Annotated[bool, typer.Option("--stdin", help="Read the names from standard input, one a line.")]
 Why = Annotated[
     str | None, typer.Option("--why", help="The reason, for the audit chain; no name, no quote. Default: request.")
@@ -33,97 +40,147 @@ ErasePreview = Annotated[bool, typer.Option("--dry-run", help="List what would b
 Yes = Annotated[
     bool, typer.Option("--yes", help="Erase more than 1 % of the utterances, or than 1,000, without a question.")
 ]
+WaitToErase = Annotated[
+    float,
+    typer.Option(
+        "--wait", min=0, max=86_400, help="How long to wait for another command that has the home, in seconds."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that all erasures have, in the order of the help."""
+
+    stdin: Stdin = False
+    why: Why = None
+    dry_run: ErasePreview = False
+    yes: Yes = False
+    wait: WaitToErase = 600.0
+    config: Config = None
+    overrides: Set = None
+    as_json: Json = False
+
+
+def _with_common(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the options of the function, and those of `Common`, which it takes as `common`."""
+    own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "common"]
+    shared = list(inspect.signature(Common, eval_str=True).parameters.values())
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        common = Common(**{each.name: given.pop(each.name) for each in shared})
+        function(**given, common=common)
+
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *shared)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
 
 
 @erase_app.command()
+@_with_common
 def utterance(
-    ids: Annotated[list[str] | None, typer.Argument(help="Utterance ids, as lineage and datasets show them.")] = None,
-    stdin: Stdin = False,
-    why: Why = None,
-    dry_run: ErasePreview = False,
-    yes: Yes = False,
-    config: Config = None,
-    overrides: Set = None,
-    as_json: Json = False,
+    ids: Annotated[Names, typer.Argument(help="Utterance ids, as lineage and datasets show them.")] = None,
+    *,
+    common: Common,
 ) -> None:
     """Erase utterances by their ids."""
-    _erase("utterance", ids, stdin, (None, None), why, (dry_run, yes), config, overrides, as_json)
+    _erase("utterance", ids, common)
 
 
 @erase_app.command()
+@_with_common
 def account(
     accounts: Annotated[
-        list[str] | None,
-        typer.Argument(help="Accounts, as manifests have them; with --stdin no other program sees them."),
+        Names, typer.Argument(help="Accounts, as manifests have them; with --stdin no other program sees them.")
     ] = None,
-    stdin: Stdin = False,
     since: Since = None,
     until: Until = None,
-    why: Why = None,
-    dry_run: ErasePreview = False,
-    yes: Yes = False,
-    config: Config = None,
-    overrides: Set = None,
-    as_json: Json = False,
+    *,
+    common: Common,
 ) -> None:
     """Erase all utterances of accounts and the accounts, or only what arrived on some days."""
-    _erase("account", accounts, stdin, (since, until), why, (dry_run, yes), config, overrides, as_json)
+    _erase("account", accounts, common, since, until)
 
 
 @erase_app.command()
+@_with_common
 def device(
     serials: Annotated[
-        list[str] | None, typer.Argument(help="Serial numbers, as manifests have them; --stdin keeps them to itself.")
+        Names, typer.Argument(help="Serial numbers, as manifests have them; --stdin keeps them to itself.")
     ] = None,
-    stdin: Stdin = False,
     since: Since = None,
     until: Until = None,
-    why: Why = None,
-    dry_run: ErasePreview = False,
-    yes: Yes = False,
-    config: Config = None,
-    overrides: Set = None,
-    as_json: Json = False,
+    *,
+    common: Common,
 ) -> None:
     """Erase all utterances of devices, or only what arrived on some days."""
-    _erase("device", serials, stdin, (since, until), why, (dry_run, yes), config, overrides, as_json)
+    _erase("device", serials, common, since, until)
 
 
 def _erase(
-    what: What,
-    given: list[str] | None,
-    stdin: bool,
-    days: tuple[datetime | None, datetime | None],
-    why: str | None,
-    asked: tuple[bool, bool],
-    config: Path | None,
-    overrides: list[str] | None,
-    as_json: bool,
+    what: What, given: Names, common: Common, first: datetime | None = None, last: datetime | None = None
 ) -> None:
-    names = _names(what, given, stdin=stdin)
-    since, until = _window(*days)
-    dry_run, yes = asked
-    from corpus.errors import Refused
+    names = _names(what, given, stdin=common.stdin)
+    since, until = _window(first, last)
     from corpus.tables import people
+    from flows.reports.erase_table import show_erasure
+    from flows.steps import erase, erase_receipt, erase_target
+
+    reason = erase.checked_reason(common.why, () if what == "utterance" else names)
+    actor = people.holder(actor_name(None))
+    with open_home(common.config, common.overrides) as (corpus, settings):
+        report = erase.preview(corpus, erase_target.find_target(corpus, what, names, since, until))
+        if not common.dry_run:
+            if not common.yes:
+                _refuse_many(corpus, report, as_json=common.as_json)
+            closes = names if what == "account" and since is None and until is None else []
+            with _home_of_its_own(corpus, closes, actor, common.wait):
+                target = erase_target.find_target(corpus, what, names, since, until)  # more may have come meanwhile
+                before = erase_receipt.lengths(corpus)
+                report = erase.erase(corpus, settings, target, reason, actor)
+                written = erase_receipt.write_receipt(corpus, settings.home, settings.audit, target, report, before)
+                report = replace(report, receipt=written)
+    show_result(report.to_json(), common.as_json, show_erasure)
+    if report.finished is not None and report.finished.not_done:
+        raise typer.Exit(1)
+
+
+def _refuse_many(corpus: Corpus, report: EraseReport, *, as_json: bool) -> None:
+    from corpus.errors import Refused
     from flows.reports.erase_table import show_erasure
     from flows.steps import erase
 
-    reason = erase.checked_reason(why, () if what == "utterance" else names)
-    actor = people.holder(actor_name(None))
-    with open_home(config, overrides, lock=None if dry_run else "erase") as (corpus, settings):
-        target = erase.find_target(corpus, what, names, since, until)
-        report = erase.preview(corpus, target)
-        if not dry_run and not yes:
-            try:
-                erase.refuse_many(corpus, report)
-            except Refused:
-                show_result(report.to_json(), as_json, show_erasure)
-                raise
-        if not dry_run:
-            report = erase.erase(corpus, settings, target, reason, actor)
-    show_result(report.to_json(), as_json, show_erasure)
-    if report.finished is not None and report.finished.not_done:
-        raise typer.Exit(1)
+    try:
+        erase.refuse_many(corpus, report)
+    except Refused:
+        show_result(report.to_json(), as_json, show_erasure)
+        raise
+
+
+@contextmanager
+def _home_of_its_own(corpus: Corpus, accounts: list[str], actor: str, wait: float) -> Iterator[None]:
+    """Lock the home until the block ends; while another command has it, the accounts are closed for every use.
+
+    Raises:
+        HomeBusy: it has the home longer than is waited; nothing was erased.
+    """
+    from corpus.errors import HomeBusy
+    from flows.runtime.lock import hold_when_free
+    from flows.steps import erase
+
+    with ExitStack() as stack:
+        try:
+            closing = functools.partial(erase.close_accounts, corpus, accounts, actor)
+            stack.enter_context(hold_when_free(corpus.settings, "erase", wait, closing))
+        except HomeBusy as busy:
+            closed = "; nothing of what is named may be opened any more, but" if accounts else ";"
+            raise HomeBusy(
+                f"{str(busy).partition(';')[0]}{closed} nothing is erased yet; run the same command again when it ends,"
+                " or with a longer --wait"
+            ) from None
+        yield
 
 
 def _names(what: What, given: list[str] | None, *, stdin: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Commands on the home: status, nights, report, doctor, audit, config, upgrade."""
+"""Commands on the home: status, nights, report, doctor, config, upgrade."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from flows.cli.options import (
     Json,
     Set,
     app,
-    audit_app,
     config_app,
     open_home,
     report_app,
     settings_of,
-    show_report,
     show_result,
 )
 from flows.runtime import console
@@ -169,7 +167,7 @@ def doctor(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Check the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
+    """Check the home: both audit logs, packs, parts, models, tasks; exit status 1 where something is wrong."""
     settings = settings_of(config, overrides)
     from flows.reports.doctor import examine
     from flows.reports.doctor_table import show_findings
@@ -187,31 +185,6 @@ def doctor(
     show_result(report, as_json, show_findings)
     if report.problems:
         raise typer.Exit(1)
-
-
-@audit_app.command("verify")
-def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Verify both audit chains; the error of a broken one names its first wrong row."""
-    settings = settings_of(config, overrides)
-    from flows.reports.audit_log import verify_audit
-
-    show_report("audit chains verify", verify_audit(settings), as_json)
-
-
-@audit_app.command("show")
-def audit_show(
-    last: Annotated[int, typer.Option(min=1, help="How many rows, the newest.")] = 20,
-    config: Config = None,
-    overrides: Set = None,
-    as_json: Json = False,
-) -> None:
-    """Show the newest rows of the audit chains: who did what when, in ids and counts."""
-    settings = settings_of(config, overrides)
-    from flows.reports.audit_log import audit_rows
-    from flows.reports.audit_table import show_audit
-
-    rows = audit_rows(settings, last)
-    show_result(rows, as_json, show_audit)
 
 
 @config_app.command("show")

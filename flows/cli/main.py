@@ -13,12 +13,15 @@ from flows.cli import init_command, pipeline_commands  # first, as --help lists 
 
 # isort: split
 from flows.cli import (
+    access_command,
+    audit_commands,
     base_commands,
     consent_commands,
     dataset_commands,
     erase_command,
     home_commands,
     inventory_commands,
+    key_commands,
     lm_command,
     model_commands,
     plugin_commands,
@@ -33,7 +36,9 @@ from flows.runtime.private_files import make_files_private
 from flows.runtime.progress import listening
 
 __all__ = [
+    "access_command",
     "app",
+    "audit_commands",
     "base_commands",
     "consent_commands",
     "dataset_commands",
@@ -41,6 +46,7 @@ __all__ = [
     "home_commands",
     "init_command",
     "inventory_commands",
+    "key_commands",
     "lm_command",
     "main",
     "model_commands",

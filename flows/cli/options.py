@@ -24,7 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-audit_app = typer.Typer(help="Show or verify the audit chains: who opened which content.", no_args_is_help=True)
+audit_app = typer.Typer(
+    help="Show, verify or prove the audit logs: who opened which content, who withdrew, what was erased.",
+    no_args_is_help=True,
+)
 config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
 inventory_app = typer.Typer(
     help="Show or change the intents and slots that annotators choose from and models learn.", no_args_is_help=True
@@ -41,6 +44,9 @@ erase_app = typer.Typer(
     help="Erase utterances, accounts or devices for ever: keys, rows, files, tasks; list what no erasure reaches.",
     no_args_is_help=True,
 )
+key_app = typer.Typer(
+    help="Move or change the key-encryption key, without which no content can be read.", no_args_is_help=True
+)
 lm_app = typer.Typer(help="Build a speech base that decodes with a lexicon and a language model.", no_args_is_help=True)
 report_app = typer.Typer(help="Report annotation by week, or one night.", invoke_without_command=True)
 app.add_typer(report_app, name="report")
@@ -52,6 +58,7 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(lm_app, name="lm")
 app.add_typer(consent_app, name="consent")
 app.add_typer(erase_app, name="erase")
+app.add_typer(key_app, name="key")
 
 Config = Annotated[
     Path | None,

@@ -20,10 +20,11 @@ def clips(
 ) -> None:
     """Serve clips to the browsers of annotators in Label Studio until stopped; each playback is audited."""
     settings = settings_of(config, overrides)
+    from flows.runtime.sealing import sealing_meanwhile
     from flows.runtime.session import opened
     from flows.tasks.clip_server import serve_clips
 
-    with opened(settings, create=False) as corpus:
+    with opened(settings, create=False) as corpus, sealing_meanwhile(corpus, settings.audit):
         serve_clips(corpus, settings.label_studio.url, host, port)
 
 

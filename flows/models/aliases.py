@@ -18,6 +18,7 @@ from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
+from corpus.tables import erased
 from corpus.tables import models as store
 from corpus.tables.people import holder
 from flows.models.registry import KINDS, standing
@@ -60,15 +61,22 @@ def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
 
 
 def mirror_versions(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the descriptions of versions in MLflow, and the tags of marked ones, to what the records say."""
+    """Set the descriptions of versions in MLflow, and the tags of marked ones, to what the records say.
+
+    Where an erasure or a withdrawal noted that MLflow is to be told, it is told now.
+    """
     from training.tracking.aliases import set_descriptions, set_marks
 
+    with corpus.read() as conn:
+        noted = erased.not_reached(conn).get("model registry")
     for kind in KINDS:
         with corpus.read() as conn:
             texts, marks = descriptions(conn, kind), marks_of(conn, kind)
         set_descriptions(tracking, kind, texts)
         for tag, values in marks.items():
             set_marks(tracking, kind, tag, values)
+    if noted is not None:
+        erased.reached(corpus, "model registry", noted)
 
 
 def marks_of(conn: sa.Connection, kind: Kind) -> dict[str, dict[str, str]]:

@@ -31,7 +31,7 @@ TOO_FEW: Final = "too few rows or speakers to judge it yet"
 BY_HAND: Final = "promoted by hand"
 """Decision of a person."""
 
-AFTER_ERASURE: Final = "champion after an erasure"
+AFTER_ERASURE: Final = "champion after an erasure or a withdrawal"
 """Decision of a rule: the champion before learned from an utterance that was erased or withdrawn since."""
 
 WITHOUT_GATE: Final = (BY_HAND, AFTER_ERASURE)

@@ -1,4 +1,4 @@
-"""Verify the two audit chains, and return their newest rows."""
+"""Return the newest rows of the two audit logs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,9 @@ from corpus.handle import Corpus
 from corpus.storage import audit_chain
 from corpus.storage.records_schema import audit as records_chain
 from corpus.vault.vault_schema import audit as vault_chain
-from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class ChainLengths(Result):
-    """How many rows each audit chain has."""
-
-    records: int
-    vault: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +39,6 @@ class AuditLogRow(Result):
     actor: str
     detail: Mapping[str, Any]
     hash: str
-
-
-def verify_audit(settings: Settings) -> ChainLengths:
-    """Verify both chains; return how many rows each has.
-
-    Raises:
-        ChainBroken: a chain does not verify.
-    """
-    with opened(settings, create=False) as corpus:
-        return ChainLengths(**{name: verify_chain(name, engine, table) for name, engine, table in _chains(corpus)})
-
-
-def verify_chain(name: str, engine: sa.Engine, table: sa.Table) -> int:
-    """Verify one chain and report the progress; return how many rows it has.
-
-    Raises:
-        ChainBroken: it does not verify.
-    """
-    total = audit_chain.length(engine, table)
-    with progress.track(f"verifying the audit chain of the {name}", total) as advance:
-        return audit_chain.verify(engine, table, advance)
 
 
 def audit_rows(settings: Settings, last: int) -> tuple[AuditLogRow, ...]:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from annotation.inventory import InventorySettings
-from corpus.errors import ChainBroken, EarmarkError, Refused, UsageError
+from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.hub_access import without_hub
+from corpus.ingest.ingest import IngestSettings
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
-from corpus.storage.records_schema import audit as records_chain
-from corpus.tables import datasets, erased, ingest_batches, inventory, orphans, utterances
+from corpus.storage.private_home import close_to_others
+from corpus.tables import consent_use, datasets, erased, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
-from corpus.vault.vault_schema import audit as vault_chain
 from flows.models.base_drafts import left_drafts, sweep_drafts
 from flows.models.base_models import other_bases
 from flows.models.blocked_models import BlockedModel, blocked_models, replace_blocked
@@ -25,12 +25,15 @@ from flows.models.inventory import inventory_of
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS, base_to_learn_from, standing
 from flows.models.tainted import tainted_champions
-from flows.reports.audit_log import verify_chain
+from flows.reports.audit_verify import NO_ANCHOR, verify_logs
+from flows.reports.consent_problem import consent_problem
 from flows.reports.doctor_content import NAMED, Counts, Found, byte_checks, check_files, check_keys
 from flows.reports.doctor_retention import check_retention
+from flows.reports.doctor_rights import check_rights
+from flows.reports.doctor_servers import check_servers
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.server_records import orphaned_servers, stop_orphans
+from flows.runtime.server_records import stop_orphans
 from flows.runtime.session import opened
 from flows.runtime.settings import ErasureSettings, ModelSettings, Settings
 from flows.tasks import task_folder, task_status
@@ -55,6 +58,7 @@ class DoctorReport(Result):
             or, with `dry_run`, would; None without them.
         champions: how the champions do on labelled clips, by kind; no problem, however poorly. Empty where an audit
             chain is broken, since reading the texts adds a row to it.
+        remarks: what nobody can find here, for want of something that is not set up; None where there is none.
     """
 
     checks: Mapping[str, Counts | str]
@@ -64,6 +68,7 @@ class DoctorReport(Result):
     erasures: tuple[str, ...] | None = None
     replaced: tuple[BlockedModel, ...] | None = None
     champions: Mapping[Kind, ChampionOnLabels] = field(default_factory=dict)
+    remarks: tuple[str, ...] | None = None
 
 
 def examine(
@@ -115,6 +120,7 @@ def _repaired(corpus: Corpus, settings: Settings, *, unbounded: bool, deep: bool
         removed |= {"work": work_folder.clear(places(settings.corpus).home)}
         removed |= {"servers": stopped} if (stopped := stop_orphans(settings.home / "prefect")) else {}
         removed |= {"erasures": len(erased)} if erased else {}
+        removed |= {"rights of others": closed} if (closed := close_to_others(settings.home)) else {}
         drafts = sweep_drafts(settings.home)
         task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
         replaced: tuple[BlockedModel, ...] = ()
@@ -146,7 +152,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
     checks: dict[str, Counts | str] = {}
     problems: list[str] = []
     check_by_name: dict[str, Callable[[], Found]] = {
-        "audit chains": lambda: _chains(corpus),
+        "audit chains": lambda: _logs(corpus, settings.audit.anchor),
         "content": lambda: check_files(corpus),
         "keys": lambda: check_keys(corpus),
         "counts": lambda: _counts(corpus),
@@ -154,8 +160,10 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
         "erasures": lambda: _erasures(corpus),
+        "consent": lambda: _consent(corpus, settings.ingest),
         "retention": lambda: check_retention(corpus, settings.retention),
-        "servers": lambda: _servers(settings.home),
+        "servers": lambda: check_servers(settings.home),
+        "rights": lambda: check_rights(settings.home),
         "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
         "decoder": lambda: _decoder(corpus, settings),
     }
@@ -174,7 +182,8 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
     elif not any(problem.startswith("audit chains: ") for problem in problems):
         champions, found = _champions(corpus, settings.home, settings.promotion)
         problems += [f"labelled clips: {problem}" for problem in found]
-    return DoctorReport(checks, tuple(problems), champions=champions)
+    remarks = None if settings.audit.anchor is not None else (NO_ANCHOR,)
+    return DoctorReport(checks, tuple(problems), champions=champions, remarks=remarks)
 
 
 def _champions(
@@ -189,27 +198,23 @@ def _champions(
         return {}, [*list(damaged)[:NAMED], str(error)]
 
 
-def _servers(home: Path) -> Found:
-    """Return how many processes of servers run on although the command that started them was killed."""
-    left = orphaned_servers(home / "prefect")
-    if not left:
-        return {"orphaned": 0}, []
-    ids = ", ".join(map(str, left))
-    return {"orphaned": len(left)}, [
-        f"servers of a killed command run on (process {ids}); run earmark doctor --repair, and the next command that"
-        " starts a server stops them, too"
-    ]
-
-
 def _erasures(corpus: Corpus) -> Found:
-    """Return how many places an erasure has not reached yet, because it was killed or they did not answer."""
+    """Return how many places an erasure or a withdrawal has not reached yet: it was killed, or they did not answer."""
     with corpus.read() as conn:
         hops = erased.not_reached(conn)
     return {"unfinished": len(hops)}, [
-        f"an erasure has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor --repair, and the"
-        " next earmark erase or nightly tries again, too"
+        f"an erasure or a withdrawal has not reached the {hop} since {since:%Y-%m-%d %H:%M} UTC; run earmark doctor"
+        " --repair, and the next earmark erase, consent or nightly tries again, too"
         for hop, since in hops.items()
     ]
+
+
+def _consent(corpus: Corpus, settings: IngestSettings) -> Found:
+    """Return how many clips may be used for what; where none may be annotated for want of a notice, that is wrong."""
+    uses = consent_use.clip_uses(corpus)
+    problem = consent_problem(corpus, settings, uses)
+    counts = {"scored": uses.score, "annotated": uses.annotate, "trained on": uses.train}
+    return counts, [problem] if problem else []
 
 
 def _datasets(corpus: Corpus) -> Found:
@@ -253,18 +258,10 @@ def _decoder(corpus: Corpus, settings: Settings) -> Found:
     return {"sources": sum(getattr(settings.asr.beam, name) is not None for name in FILES)}, []
 
 
-def _chains(corpus: Corpus) -> Found:
-    counts = {}
-    problems = []
-    for name, engine, table in (
-        ("records", corpus.records, records_chain),
-        ("vault", corpus.vault.engine, vault_chain),
-    ):
-        try:
-            counts[name] = verify_chain(name, engine, table)
-        except ChainBroken as error:
-            problems.append(f"{name}: {error}")
-    return counts, problems
+def _logs(corpus: Corpus, place: str | None) -> Found:
+    found = verify_logs(corpus, place)
+    counts = {"records": found.records, "vault": found.vault, "checkpoints": found.checkpoints}
+    return counts | ({"copies at the anchor": found.anchored} if found.anchored is not None else {}), [*found.problems]
 
 
 def _counts(corpus: Corpus) -> Found:

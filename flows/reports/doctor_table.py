@@ -12,7 +12,7 @@ SHOWN: Final = 200
 """How many orphans are listed in the terminal."""
 
 WORDS: Final = {
-    "audit chains": "rows of the audit chains",
+    "audit chains": "rows of the audit logs",
     "content": "pieces of content",
     "keys": "keys of utterances",
     "clips": "clips, texts and keys, byte by byte",
@@ -23,9 +23,11 @@ WORDS: Final = {
     "task folder": "tasks and their files",
     "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
-    "erasures": "erasures",
+    "erasures": "erasures and withdrawals",
+    "consent": "clips that may be",
     "retention": "utterances and retention",
-    "servers": "servers of killed commands",
+    "servers": "servers of killed commands, and without a secret",
+    "rights": "files and folders of the home",
     "decoder": "files and lists of the decoder",
 }
 """What is counted in each check, by its name."""
@@ -53,6 +55,8 @@ def show_findings(report: DoctorReport) -> None:
         )
     for blocked in report.replaced or ():
         console.show_line(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
+    for remark in report.remarks or ():
+        console.show_line(f"NOTE  {remark}")
     for problem in report.problems:
         console.show_line(f"PROBLEM  {problem}")
     poor = sum(line.startswith("WARNING") for line in champions)

@@ -19,6 +19,8 @@ WORDS = {
 BEYOND = {
     "completed": "of an erasure that was killed",
     "packs": "packs written anew or removed",
+    "packs_left": "packs that could not be written anew",
+    "tasks": "tasks closed",
     "task_files": "files removed from the task folder",
     "answer_lines": "lines removed from files of answers",
     "removed_there": "tasks removed from the annotation server",
@@ -38,6 +40,8 @@ def show_erasure(document: Mapping[str, Any]) -> None:
     console.show_pairs("would erase" if done is None else "erased", counts)
     if done is not None:
         console.show_pairs("beyond the records", {words: done[name] for name, words in BEYOND.items()})
+    if "receipt" in document:
+        console.show_line(f"RECEIPT  {document['receipt']}")
     for folder in document["datasets"]:
         console.show_line(f"OUT OF REACH  a dataset that was handed out has a copy, delete it there: {folder}")
     for file, count in (done.get("nameless", {}) if done is not None else {}).items():

@@ -45,7 +45,15 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "accounts": "accounts named",
         "unknown": "accounts that the vault did not know",
         "unnoticed": "consents to annotate that do not count",
+        "too_late": "consents that a later withdrawal ended",
         "narrowed": "consent narrowed",
+    },
+    "withdrawal": {
+        "tasks": "tasks closed",
+        "task_files": "files removed",
+        "answer_lines": "refused lines of answers removed",
+        "withdrawn": "versions that learned from what may no longer be trained on",
+        "removed_there": "tasks removed from the annotation server",
     },
     "score": {
         "scored": "clips scored now",
@@ -83,6 +91,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "withdrawn": "versions that learned from what may no longer be trained on",
         "removed": "tasks removed there",
         "not_done": "not removed there",
+        "unreached": "files of answers whose lines could not be removed",
     },
     "merge": {
         "files": "files read",

@@ -12,7 +12,10 @@ import sqlalchemy as sa
 
 from annotation.assignment import PeopleSettings
 from corpus.errors import Refused
+from corpus.home_id import of_records
+from corpus.key_encryption import place_of
 from corpus.records.base import Kind
+from corpus.settings import places
 from corpus.tables import annotations as annotations_table
 from corpus.tables import consent_use, labels, nights, rounds, utterances
 from corpus.tables import models as store
@@ -25,6 +28,7 @@ from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS, standing
 from flows.models.tainted import gave_way, tainted_champions
 from flows.nights.night import last_night
+from flows.reports.consent_problem import consent_problem
 from flows.reports.nights import NightRow, nights_of
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
@@ -98,6 +102,7 @@ class StatusReport(Result):
 
     Attributes:
         home: its folder.
+        key: where the key-encryption key is.
         utterances: by state.
         uses: how many of the available utterances their customers allow each use.
         refused: manifest rows by reason.
@@ -114,10 +119,12 @@ class StatusReport(Result):
             gate can decide now, or the rate of past nights is known.
         leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
         gave_way: why today's champion is it, by kind, where the one before learned from what was erased since.
+        consent: why no consent to annotation counts, with the remedy; None where some counts, or may.
         problems: champions that must not stay champions, each with the remedy.
     """
 
     home: str
+    key: str
     utterances: Mapping[str, int]
     uses: consent_use.ClipUses
     refused: Mapping[str, int]
@@ -136,6 +143,7 @@ class StatusReport(Result):
     leads: Mapping[Kind, str]
     gave_way: Mapping[Kind, str]
     problems: tuple[str, ...]
+    consent: str | None = None
 
 
 def status_of(settings: Settings) -> StatusReport:
@@ -151,6 +159,7 @@ def status_of(settings: Settings) -> StatusReport:
         with corpus.read() as conn:
             return StatusReport(
                 home=str(settings.home),
+                key=str(place_of(places(settings.corpus), of_records(corpus.records))),
                 utterances=utterances.counts(conn),
                 uses=uses,
                 refused=utterances.refusals(conn),
@@ -169,6 +178,7 @@ def status_of(settings: Settings) -> StatusReport:
                 leads=leads,
                 gave_way=gave_way(conn),
                 problems=tuple(tainted_champions(conn, settings.erasure, corpus.clock())),
+                consent=consent_problem(corpus, settings.ingest, uses),
             )
 
 

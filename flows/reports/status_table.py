@@ -13,6 +13,7 @@ from flows.runtime import console
 def show_status(report: StatusReport) -> None:
     """Print the status as tables."""
     counts = {
+        "key of its content": report.key,
         "clips": report.utterances,
         **_uses(report),
         "manifest rows refused": report.refused,
@@ -48,8 +49,8 @@ def show_status(report: StatusReport) -> None:
     if expired:
         console.show_lines("versions that learned from expired", expired)
     if report.gave_way:
-        console.show_lines("champions after an erasure", list(report.gave_way.values()))
-    for problem in report.problems:
+        console.show_lines("champions after an erasure or a withdrawal", list(report.gave_way.values()))
+    for problem in (*([report.consent] if report.consent else []), *report.problems):
         console.show_line(f"PROBLEM  {problem}")
 
 

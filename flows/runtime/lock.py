@@ -7,7 +7,7 @@ import fcntl
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -16,6 +16,7 @@ from corpus.handle import make_home
 from corpus.settings import CorpusSettings, places
 from corpus.storage.postgres_lock import hold_database
 from corpus.user_paths import expanded
+from flows.runtime import progress
 
 BASES_LOCK: Final = "bases.lock"
 """File in the home that is the lock of the names in its folder of bases."""
@@ -45,6 +46,34 @@ def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -
     stores = places(settings)
     database = hold_database(stores.records_url, holder, patience, stores.store_timeout)
     with _hold_folder(home, "lock", holder, patience), database:
+        yield
+
+
+@contextlib.contextmanager
+def hold_when_free(
+    settings: CorpusSettings, command: str, patience: float, on_busy: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Lock the corpus as `hold_corpus` does; where another process has it, say so and wait with a line of progress.
+
+    Args:
+        settings: where the corpus is.
+        command: its name, which another process that wants the corpus is shown.
+        patience: how long to wait for a process that has the lock [s].
+        on_busy: called before the wait.
+
+    Raises:
+        HomeBusy: another live process has one of the locks all the time.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_corpus(settings, command))
+        except HomeBusy as busy:
+            on_busy()
+            if not patience:
+                raise
+            progress.note(f"{str(busy).partition(';')[0]}; waiting for {patience:g} s at most")
+            with progress.track("waiting for the home", None, "commands"):
+                stack.enter_context(hold_corpus(settings, command, patience))
         yield
 
 

@@ -4,6 +4,9 @@ Prefect can start a temporary server by itself, but after a `kill -9` that serve
 file. So each command writes a record before it starts its server, see `flows.runtime.server_records`, and the next
 command stops the servers of commands that are dead. No command uses the server of another one: it would lose its API
 when the other command ends.
+
+The server of a home answers nobody without the home's secret, see `flows.runtime.home_secret`; one that the settings
+name asks for what its owner set up, which the user gives by Prefect's own environment variables.
 """
 
 from __future__ import annotations
@@ -17,15 +20,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import Refused
 from corpus.settings import MOST_SECONDS
 from corpus.sqlite_url import sqlite_url
+from flows.runtime.home_secret import sign_in
 from flows.runtime.server_records import MARK, stop_orphans, write_record
+
+AUTH: Final = "PREFECT_API_AUTH_STRING"
+"""Environment variable with the `USER:PASSWORD` that Prefect's client sends."""
 
 
 class PrefectSettings(BaseModel):
@@ -44,10 +52,17 @@ class PrefectSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PrefectServer:
-    """A server that was started for a command, or one that the settings name; `process` is None for the latter."""
+    """A server that was started for a command, or one that the settings name.
+
+    Attributes:
+        api_url: address of its API.
+        process: None for one that the settings name.
+        auth: `USER:PASSWORD` with which it answers; None for one that asks nothing, or asks for a key of Prefect's.
+    """
 
     api_url: str
     process: subprocess.Popen[bytes] | None
+    auth: str | None = field(default=None, repr=False)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Wait until the server answers.
@@ -70,7 +85,7 @@ class PrefectServer:
         raise Refused(f"Prefect's server did not answer within {timeout:.0f} s; set prefect.start_timeout higher")
 
 
-def prepare_environment(home: Path, api_url: str) -> None:
+def _prepare_environment(home: Path, api_url: str) -> None:
     """Set Prefect's and MLflow's environment variables, whatever was inherited; call it before either is imported."""
     os.environ.update(
         PREFECT_HOME=str(home / "prefect"),
@@ -83,8 +98,33 @@ def prepare_environment(home: Path, api_url: str) -> None:
         MLFLOW_DISABLE_TELEMETRY="true",
         HF_HUB_DISABLE_TELEMETRY="1",
     )
-    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY", "PREFECT_PROFILE") if "127.0.0.1" in api_url else ():
-        os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def asking(api_url: str, auth: str | None) -> Iterator[None]:
+    """Let Prefect's client in this process ask a server until the block ends.
+
+    Args:
+        api_url: address of its API.
+        auth: `USER:PASSWORD` for it; None to leave that to Prefect's own settings.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    own = {} if auth is None else {PREFECT_API_AUTH_STRING: auth}
+    with temporary_settings({PREFECT_API_URL: api_url, **own}):
+        yield
+
+
+@contextlib.contextmanager
+def _signed_in(auth: str) -> Iterator[None]:
+    """Sign in to the server of the home until the block ends, whatever the user's own server asks for."""
+    before = {name: os.environ.pop(name, None) for name in (AUTH, "PREFECT_API_KEY", "PREFECT_PROFILE")}
+    os.environ[AUTH] = auth
+    try:
+        yield
+    finally:
+        del os.environ[AUTH]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 @contextlib.contextmanager
@@ -107,25 +147,27 @@ def prefect_server(
     folder = home / "prefect"
     stop_orphans(folder)
     if settings.api_url is not None:
-        prepare_environment(home, settings.api_url)
-        yield PrefectServer(settings.api_url, None)
+        _prepare_environment(home, settings.api_url)
+        yield PrefectServer(settings.api_url, None, os.environ.get(AUTH))
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = port or _free_port()
     api_url = f"http://127.0.0.1:{port}/api"
-    prepare_environment(home, api_url)
+    _prepare_environment(home, api_url)
+    auth = sign_in(home)
     record, mark = write_record(folder, port)
     process = None
     try:
-        process = _start(folder, port, ui, mark)
-        yield PrefectServer(api_url, process)
+        with _signed_in(auth):
+            process = _start(folder, port, ui, mark, auth)
+            yield PrefectServer(api_url, process, auth)
     finally:
         if process is not None:
             _stop(process)
         record.unlink(missing_ok=True)
 
 
-def _start(folder: Path, port: int, ui: bool, mark: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, port: int, ui: bool, mark: str, auth: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         MARK: mark,
@@ -134,6 +176,8 @@ def _start(folder: Path, port: int, ui: bool, mark: str) -> subprocess.Popen[byt
         "PREFECT__SERVER_EPHEMERAL": "" if ui else "1",  # any text is true
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_API_AUTH_STRING": auth,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",  # its own pages
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]

@@ -14,7 +14,8 @@ from corpus.errors import Refused
 from corpus.records.base import Kind
 from corpus.storage.durable_write import write_file
 from flows.runtime import progress
-from flows.runtime.prefect_server import PrefectSettings
+from flows.runtime.home_secret import sign_in
+from flows.runtime.prefect_server import PrefectSettings, asking
 from flows.runtime.results import Result
 
 
@@ -61,12 +62,11 @@ def retrain_remotely(
     Raises:
         Refused: no server is found, it has no such deployment, it does not answer, or the run did not complete.
     """
-    api_url = _api_url(home, prefect)
+    api_url, auth = _server(home, prefect)
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retraining {kind} on another machine", None):
+    with asking(api_url, auth), progress.track(f"retraining {kind} on another machine", None):
         try:
             run: Any = run_deployment(  # Prefect types it as a run or a coroutine
                 "retrain/retrain",
@@ -91,12 +91,13 @@ def _record(home: Path) -> Path:
     return home / "prefect" / "serve.json"
 
 
-def _api_url(home: Path, prefect: PrefectSettings) -> str:
+def _server(home: Path, prefect: PrefectSettings) -> tuple[str, str | None]:
+    """Return the address of the server and what it asks for, as far as the home knows."""
     if prefect.api_url:
-        return prefect.api_url
+        return prefect.api_url, None  # Prefect's own environment variables have what the user's server asks for
     try:
         found = json.loads(_record(home).read_text(encoding="utf-8"))
         os.kill(int(found["pid"]), 0)  # raises where no such process lives
     except (OSError, ValueError, KeyError):
         raise Refused("no server runs on this home; start earmark serve, or set prefect.api_url") from None
-    return str(found["api_url"])
+    return str(found["api_url"]), sign_in(home)

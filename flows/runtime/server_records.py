@@ -51,6 +51,20 @@ def orphaned_servers(folder: Path) -> list[int]:
     return sorted(pid for _, mark in _of_the_dead(folder) if mark for pid in _processes_with(mark))
 
 
+def ports_in_use(folder: Path) -> list[int]:
+    """Return the ports of the servers of this home that run, whether or not their owner is alive, sorted."""
+    ports = []
+    for record in folder.glob(RECORDS):
+        try:
+            mark = str(json.loads(record.read_bytes())["mark"])
+            port = int(record.stem.rpartition("-")[2])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # its owner just ended, or it can't be read
+        if _processes_with(mark):
+            ports.append(port)
+    return sorted(ports)
+
+
 def _of_the_dead(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield record and mark of each server whose owner is dead; the mark is "" where the record can't be read."""
     for record in sorted(folder.glob(RECORDS)):

@@ -19,10 +19,11 @@ from corpus.names import printable
 from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.machine_faults import machine_fault, own_line
-from flows.runtime.prefect_server import PrefectServer, prefect_server
+from flows.runtime.prefect_server import PrefectServer, asking, prefect_server
 from flows.runtime.private_files import make_files_private
-from flows.runtime.progress import listening, track
+from flows.runtime.progress import listening, note, track
 from flows.runtime.progress_lines import ProgressLines
+from flows.runtime.sealing import seal_if_grown
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
 PATIENCE = 3600.0
@@ -68,12 +69,13 @@ def _flush() -> None:
 @contextlib.contextmanager
 def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
     """Connect Prefect to the server until the block ends; its import, which takes time, overlaps the server's start."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     with track("starting Prefect's server", None, ""):
         server.wait_until_ready(start_timeout)
     # No heartbeat: each flow would wait up to a second for its thread, and the lock shows that a run was killed.
-    with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with asking(server.api_url, server.auth), quiet:
         try:
             yield
         finally:
@@ -84,6 +86,8 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
 def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     """Open the corpus until the block ends; what is damaged in it is noted, see `flows.runtime.damage`.
 
+    At the end of a block that added to the audit logs, a checkpoint of them is signed.
+
     Args:
         settings: of the home.
         create: make the home where there is none; without it a missing home is an error.
@@ -92,9 +96,14 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
         EarmarkError: there is no home and `create` is False, or its databases can't be opened.
     """
     corpus = open_corpus(settings.corpus, create=create)
+    if corpus.made_key is not None:
+        note(f"without {corpus.made_key} nothing of the home can be read, and it is in no copy of the home; back it up")
     try:
         with leaving_out() as on_damaged:
-            yield replace(corpus, on_damaged=on_damaged)
+            try:
+                yield replace(corpus, on_damaged=on_damaged)
+            finally:
+                seal_if_grown(corpus, settings.audit)
     finally:
         corpus.close()
 
@@ -114,7 +123,8 @@ def opened_or_empty(settings: Settings) -> Iterator[tuple[Corpus, bool]]:
             corpus, is_home = stack.enter_context(opened(settings, create=False)), True
         except NoHome:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="earmark-empty-")))
-            nowhere = {"home": folder, "records_url": None, "vault_url": None, "content_url": None, "key_file": None}
+            nowhere = {"home": folder, "records_url": None, "vault_url": None, "content_url": None}
+            nowhere["key_file"] = folder / "key"  # it goes with the folder
             corpus, is_home = open_corpus(settings.corpus.model_copy(update=nowhere)), False
             stack.callback(corpus.close)
         yield corpus, is_home
@@ -128,7 +138,7 @@ def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
     command: it loads the settings and locks the home itself.
 
     Args:
-        config: file of settings for a scheduled flow; ignored where a command runs.
+        config: what a parameter of a scheduled flow names, see `scheduled`; ignored where a command runs.
 
     Yields:
         The corpus and the settings.

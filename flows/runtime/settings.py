@@ -31,6 +31,7 @@ from corpus.synthetic.labelled_nights import LabelledSettings
 from corpus.user_paths import expanded
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.schedules import checked_cron
+from flows.runtime.sealing import AuditSettings
 from flows.runtime.settings_layers import DEFAULT, Change, changes, find_file, merged, origin_of, origins
 from flows.runtime.settings_types import not_numbers
 from sampling.budget import SamplingSettings
@@ -173,10 +174,11 @@ class LearnedSettings(BaseModel):
 
 
 class ErasureSettings(BaseModel):
-    """How long a champion that learned from an erased utterance may stay champion.
+    """How long a champion that learned from an utterance that was erased or withdrawn may stay champion.
 
     Attributes:
-        grace: How many days after the erasure the first nightly run replaces it; 0 means the same night [days].
+        grace: How many days after the erasure, or the withdrawal of consent, the first nightly run replaces it; 0 means
+            the same night [days].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -223,6 +225,7 @@ class Settings(BaseModel):
     night: NightSettings = NightSettings()
     erasure: ErasureSettings = ErasureSettings()
     retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     tracking: TrackingSettings = TrackingSettings()
     prefect: PrefectSettings = PrefectSettings()
     traffic: TrafficSettings = TrafficSettings()
@@ -317,17 +320,26 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
 OVERRIDES_VARIABLE: Final = "EARMARK_OVERRIDES"
 """Environment variable with the JSON list of overrides that `earmark serve` passes to the runs that it starts."""
 
+SERVED_CONFIG: Final = "EARMARK_SERVED_CONFIG"
+"""Environment variable with the file or name of the settings of the flows that `earmark serve` or a worker runs."""
+
 ACTIVE: ContextVar[Settings | None] = ContextVar("earmark_settings", default=None)
 """The settings of the running command, which its flows use; None in a flow that a schedule started."""
 
 
 def scheduled(config: str | None) -> Settings:
-    """Return the settings of a flow that a schedule started.
+    """Return the settings of a flow that a schedule started, which are those of the process that serves it.
 
     Args:
-        config: file of settings; the overrides of `earmark serve` come from the environment.
+        config: what a parameter of the run names, which deployments of before have; no other one than the served one.
 
     Raises:
-        SettingsError: as `load_settings`.
+        SettingsError: as `load_settings`, or the run names another file.
     """
-    return load_settings(Path(config) if config else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))
+    served = os.environ.get(SERVED_CONFIG)
+    if config is not None and config != served:
+        raise SettingsError(
+            f"a run's parameters can't name a file of settings: {config!r}; leave out config, and name the file in"
+            f" {SERVED_CONFIG} of the process that serves the flows"
+        )
+    return load_settings(Path(served) if served else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))

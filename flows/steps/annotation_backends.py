@@ -19,7 +19,7 @@ from corpus.records.base import canonical_json, digest
 from corpus.storage import operation_ids
 from flows.models.inventory import inventory_of, names_in_use
 from flows.runtime.results import Result
-from flows.runtime.settings import BACKENDS, ExportSettings
+from flows.runtime.settings import BACKENDS, ExportSettings, LabelStudioSettings
 from flows.runtime.settings_parts import HasExport
 from flows.steps import label_studio_sync
 from flows.steps.export import build_tasks
@@ -138,12 +138,16 @@ def remove_closed(corpus: Corpus, settings: SettingsOfBackend) -> int:
         Unreachable: the backend does not answer.
         PluginError: the backend of another package failed.
     """
-    studio, backend = settings.label_studio, settings.export.backend
-    in_studio = _is_label_studio(backend)
+    in_studio = _is_label_studio(settings.export.backend)
     removed = settle(corpus, settings).removed if is_external(settings.export) and not in_studio else 0
-    if in_studio or (studio.url and studio.token):
-        removed += label_studio_sync.remove_closed(corpus, studio, settings.people)
+    if in_studio or in_studio_before(settings.export, settings.label_studio):
+        removed += label_studio_sync.remove_closed(corpus, settings.label_studio, settings.people)
     return removed
+
+
+def in_studio_before(export: ExportSettings, studio: LabelStudioSettings) -> bool:
+    """Return whether tasks may be in Label Studio from before, as its address is set and another backend is used."""
+    return export.backend != STUDIO and bool(studio.url and studio.token)
 
 
 def _is_label_studio(name: str) -> bool:

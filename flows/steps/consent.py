@@ -13,26 +13,35 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from corpus.errors import EarmarkError, RecordError, UsageError
+from corpus.errors import HomeBusy, RecordError, UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestSettings
 from corpus.ingest.manifest_row import ConsentStatement, parse_statement
+from corpus.storage.database import writing
 from corpus.storage.json_lines import read_lines, strict_json
-from corpus.tables import consent_use
+from corpus.tables import consent_use, erased
 from corpus.tables.consent_use import Narrowed
 from corpus.vault import consent, stated_consent
+from corpus.vault.stated_consent import Agreement
+from flows.runtime.lock import hold_when_free
 from flows.runtime.results import Result
-from flows.runtime.settings_parts import HasAnswers, HasExport, HasIngest, HasTaskFolder
-from flows.steps import annotation_backends
-from flows.steps.annotation_backends import SettingsOfBackend
-from flows.tasks import task_status
+from flows.runtime.settings_parts import HasIngest
+from flows.steps import erase
+from flows.steps.erase import FinishReport, SettingsOfErase
 
 _LONGEST: Final = 1 << 16
 _FIELDS: Final = ("account", "consent", "time", "notice")
 _SHOWN: Final = 100
 
 
-class SettingsOfConsent(SettingsOfBackend, HasExport, HasTaskFolder, HasAnswers, HasIngest, Protocol):
+WAITS: Final = (
+    "what is withdrawn may not be opened from now on; its tasks, Label Studio and MLflow are reached when that command "
+    "ends, or by the next earmark nightly, consent, erase or doctor --repair"
+)
+"""What becomes of a withdrawal whose home stays in use."""
+
+
+class SettingsOfConsent(SettingsOfErase, HasIngest, Protocol):
     """The settings that a withdrawal reads: where tasks are, and which notices count."""
 
 
@@ -81,8 +90,10 @@ class ConsentChange(Result):
         accounts: how many accounts were named, and how many of them the vault did not know.
         unknown: how many of them the vault did not know.
         unnoticed: how many consents to annotation do not count, as no notice that counts is named; None where none.
+        too_late: how many consents do not count, as a withdrawal came after them or with them; None where none.
         narrowed: what was taken out of use; None where nothing was, and with `dry_run`.
-        reached: what was taken back from people and models; None with `dry_run`.
+        reached: what was taken back from people and models; None with `dry_run`, and where nothing was left to do.
+        waits: why that is done later, and by whom; None where it was done.
     """
 
     dry_run: bool
@@ -92,8 +103,10 @@ class ConsentChange(Result):
     accounts: int
     unknown: int
     unnoticed: int | None = None
+    too_late: int | None = None
     narrowed: Narrowed | None = None
-    reached: task_status.SweepReport | None = None
+    reached: FinishReport | None = None
+    waits: str | None = None
 
 
 def show(corpus: Corpus, account: str) -> ConsentReport:
@@ -128,16 +141,31 @@ class Wanted:
 
 
 def change(
-    corpus: Corpus, settings: SettingsOfConsent, wanted: Sequence[tuple[str, Wanted]], actor: str, *, dry_run: bool
+    corpus: Corpus,
+    settings: SettingsOfConsent,
+    wanted: Sequence[tuple[str, Wanted]],
+    actor: str,
+    *,
+    dry_run: bool,
+    wait: float = 0.0,
 ) -> ConsentChange:
     """Withdraw and state consents by account; then take what was withdrawn from people, and mark what learned from it.
 
-    Of several statements of an account all withdrawals count.
+    Of several statements of an account all withdrawals count. They count at the next opening of the door, whatever has
+    the home; only what reaches out waits for it.
+
+    Args:
+        corpus: the handle; its home must not be locked by this process.
+        settings: where tasks are, and which notices count.
+        wanted: what is stated, by account.
+        actor: who states it, for the audit chain.
+        dry_run: change nothing.
+        wait: how long to wait for a command that has the home, before what reaches out is left to it [s].
     """
     counted = [(account, counted_notice(settings.ingest, each)) for account, each in wanted]
     unnoticed = sum(each.yes != before.yes for (_, each), (_, before) in zip(counted, wanted, strict=True)) or None
     named = {account for account, _ in wanted}
-    unknown = sum(not stated_consent.is_known(corpus.vault, account) for account in named)
+    unknown = len(named - stated_consent.known(corpus.vault, named))
     if dry_run:
         return ConsentChange(dry_run=True, accounts=len(named), unknown=unknown, unnoticed=unnoticed)
     before = consent_use.before(corpus)
@@ -145,18 +173,24 @@ def change(
     stated: dict[str, frozenset[str]] = {}
     for account, each in counted:
         stated[account] = stated.get(account, consent.ALL) - each.no
+    if any(allowed != consent.ALL for allowed in stated.values()):
+        with writing(corpus.records) as conn:  # before the first no, so that a kill leaves nothing behind unnoticed
+            erased.note_withdrawal(conn, erased.WITHDRAWN_HOPS, now)
     consent.apply_statements(corpus.vault, stated, now, actor)
-    for account, each in counted:
-        yes = each.yes & stated[account]
-        stated_consent.agree(corpus.vault, account, yes, now, actor, given_at=each.at, notice=each.notice)
+    given = [Agreement(account, each.yes & stated[account], each.at, each.notice) for account, each in counted]
+    given = [each for each in given if each.consent]
+    took = stated_consent.agree(corpus.vault, given, now, actor)
     narrowed = consent_use.narrowed_since(corpus, before)
+    reached, waits = _reach_out(corpus, settings, actor, wait)
     return ConsentChange(
         dry_run=False,
         accounts=len(named),
         unknown=unknown,
         unnoticed=unnoticed,
+        too_late=sum(counts != each.consent for counts, each in zip(took, given, strict=True)) or None,
         narrowed=narrowed,
-        reached=_reach_out(corpus, settings),
+        reached=reached,
+        waits=waits,
     )
 
 
@@ -170,17 +204,20 @@ def counted_notice(settings: IngestSettings, wanted: Wanted) -> Wanted:
     return replace(wanted, yes=wanted.yes - {"annotate"})
 
 
-def _reach_out(corpus: Corpus, settings: SettingsOfConsent) -> task_status.SweepReport:
-    """Close the tasks of what was withdrawn, in the task folder and on the annotation backend."""
-    swept = task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-    if not annotation_backends.is_external(settings.export):
-        return swept
-    document = {name: getattr(swept, name) for name in ("closed", "files", "lines", "withdrawn")}
+def _reach_out(
+    corpus: Corpus, settings: SettingsOfErase, actor: str, wait: float
+) -> tuple[FinishReport | None, str | None]:
+    """Close the tasks of what was withdrawn, everywhere, and mark versions, once no other command has the home.
+
+    Returns:
+        What was done; None where nothing is left to do. And what waits, in one sentence, where the home stays in use.
+    """
     try:
-        removed = annotation_backends.settle(corpus, settings).removed
-    except EarmarkError as error:
-        return task_status.SweepReport(**document, not_done=str(error))
-    return task_status.SweepReport(**document, removed=removed)
+        with hold_when_free(corpus.settings, "consent", wait):
+            done = erase.finish(corpus, settings, actor)
+    except HomeBusy as busy:
+        return None, f"{str(busy).partition(';')[0]}: {WAITS}"
+    return (done if isinstance(done, FinishReport) else None), None
 
 
 def uses_in(text: str | None, option: str) -> frozenset[str]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from corpus.errors import EarmarkError, Refused, UsageError
 from corpus.handle import Corpus
 from corpus.tables import erased, erasure, models, orphans, retention, utterances
 from corpus.tables.erased import Footprint, Hop
-from corpus.vault import find, vault
+from corpus.vault import consent
 from flows.models.aliases import mirror_versions
 from flows.models.registry import KINDS
 from flows.models.rows_gone import mark_figures
@@ -27,9 +27,8 @@ from flows.runtime.settings_parts import HasAnswers, HasErasure, HasTaskFolder, 
 from flows.steps import annotation_backends
 from flows.steps.annotation_backends import SettingsOfBackend
 from flows.steps.destroy_weights import destroy_weights
+from flows.steps.erase_target import Target
 from flows.tasks import erased_answers, task_status
-
-What: TypeAlias = Literal["utterance", "account", "device"]
 
 FEW: Final = 10
 """How many utterances are erased without a question, however few there are."""
@@ -49,21 +48,6 @@ class SettingsOfErase(SettingsOfBackend, HasTaskFolder, HasAnswers, HasErasure, 
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What is to be erased.
-
-    Attributes:
-        utterance_ids: sorted; also those that were erased before.
-        speakers: pseudonyms of the speakers whose account goes, too.
-        notes: what the person has to know about it, without an account or a serial number.
-    """
-
-    utterance_ids: tuple[str, ...]
-    speakers: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class EraseReport(Result):
     """What an erasure took away, or would take away.
 
@@ -75,6 +59,7 @@ class EraseReport(Result):
         datasets: folders outside the home that hold a copy, which no erasure reaches.
         notes: see `Target`.
         finished: what was done in the places beyond the records; None before it was done.
+        receipt: file of the signed receipt; None without one.
     """
 
     utterances: int
@@ -90,6 +75,7 @@ class EraseReport(Result):
     weights: tuple[str, ...] = ()
     champions: tuple[str, ...] = ()
     finished: FinishReport | None = None
+    receipt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,94 +85,31 @@ class FinishReport(Result):
     Attributes:
         completed: utterances whose keys an erasure had destroyed before it was killed, and that are erased now.
         packs: how many packs were written anew without their clips, or removed.
+        packs_left: how many packs with bytes of erased clips could not be written anew, as they are damaged.
+        tasks: how many tasks were closed, as nobody may open their clips any more.
         task_files: how many clips and files were removed from the task folder.
         answer_lines: how many lines were removed from files of answers.
+        withdrawn: versions that were marked, as they learned from what may no longer be trained on.
         nameless: by file of answers how many records name no task of the home; they stay, as nobody knows whose they
             are.
         removed_there: how many tasks were removed from the annotation backend and Label Studio.
         destroyed: versions whose weights were destroyed: they are tainted and do not serve.
         not_done: by place why it could not be reached; the next erasure, night or repair tries again.
+        reached: by place when it was reached.
     """
 
     completed: int = 0
     packs: int = 0
+    packs_left: int = 0
+    tasks: int = 0
     task_files: int = 0
     answer_lines: int = 0
+    withdrawn: tuple[str, ...] = ()
     removed_there: int = 0
     not_done: Mapping[Hop, str] = field(default_factory=dict)
     nameless: Mapping[str, int] = field(default_factory=dict)
     destroyed: tuple[str, ...] = ()
-
-
-# --- what is to be erased ---------------------------------------------------------------------------------------------
-
-
-def find_target(
-    corpus: Corpus, what: What, names: Sequence[str], since: datetime | None = None, until: datetime | None = None
-) -> Target:
-    """Return what is to be erased.
-
-    Args:
-        corpus: the handle.
-        what: what the names are.
-        names: utterance ids, accounts or serial numbers of devices.
-        since: of accounts and devices, only what arrived from then on; None for no bound.
-        until: the same, before then.
-
-    Raises:
-        UsageError: an utterance or an account is unknown; the message names an account by its position alone.
-    """
-    if what == "utterance":
-        return _utterances(corpus, sorted(set(names)))
-    is_part = since is not None or until is not None
-    found: set[str] = set()
-    speakers: list[str] = []
-    notes: list[str] = []
-    for position, name in enumerate(names, 1):
-        called = f"{what} {position} of {len(names)}" if len(names) > 1 else f"the {what}"
-        ids, speaker, noted = (
-            _of_account(corpus, name, called) if what == "account" else _of_device(corpus, name, called)
-        )
-        found |= ids
-        notes += noted
-        speakers += [speaker] if speaker and not is_part else []
-    chosen = sorted(found)
-    if is_part:
-        with corpus.read() as conn:
-            chosen = erased.arrived_between(conn, chosen, since, until)
-    return Target(tuple(chosen), tuple(speakers), tuple(notes))
-
-
-def _utterances(corpus: Corpus, ids: list[str]) -> Target:
-    with corpus.read() as conn:
-        unknown = erased.unknown_ids(conn, ids)
-    unknown -= find.ids_in(corpus.vault, sorted(unknown))
-    if unknown:
-        more = f" and {len(unknown) - 1} more are" if len(unknown) > 1 else " is"
-        raise UsageError(f"utterance {min(unknown)}{more} unknown, and nothing was erased; correct the list")
-    return Target(tuple(ids))
-
-
-def _of_account(corpus: Corpus, account: str, called: str) -> tuple[set[str], str | None, list[str]]:
-    state, at = find.account_state(corpus.vault, account)
-    if state == "unknown":
-        raise UsageError(f"{called} is unknown: nothing is held of it, and nothing was erased; correct the name")
-    speaker = vault.speaker_of(corpus.vault, account)
-    if state == "without utterances" or speaker is None:
-        when = f"was erased on {at:%Y-%m-%d}" if at is not None else "never had an utterance"
-        return set(), None, [f"{called} {when}; nothing is held of it"]
-    with corpus.read() as conn:
-        ids = set(erased.of_speaker(conn, speaker))
-    return ids | set(find.of_speaker(corpus.vault, speaker)), speaker, []
-
-
-def _of_device(corpus: Corpus, serial: str, called: str) -> tuple[set[str], str | None, list[str]]:
-    with progress.track("reading serial numbers", None, "utterances") as advance:
-        found = find.of_device(corpus.vault, serial, advance)
-    notes = [] if found.utterance_ids else [f"no utterance of {called} is held; is the serial number right?"]
-    if found.unreadable:
-        notes.append(f"{found.unreadable} serial numbers can't be decrypted, so some may be of {called}")
-    return set(found.utterance_ids), None, notes
+    reached: Mapping[Hop, datetime] = field(default_factory=dict)
 
 
 # --- before and after -------------------------------------------------------------------------------------------------
@@ -245,6 +168,14 @@ def checked_reason(why: str | None, names: Collection[str]) -> str:
     return reason
 
 
+def close_accounts(corpus: Corpus, accounts: Sequence[str], actor: str) -> None:
+    """Withdraw all uses of accounts that are to be erased, at the next opening of the door, as the home is in use.
+
+    Keys stay until it is free: a step that runs without one of them would fail.
+    """
+    consent.apply_statements(corpus.vault, dict.fromkeys(accounts, frozenset()), corpus.clock(), actor)
+
+
 def erase(corpus: Corpus, settings: SettingsOfErase, target: Target, reason: str, actor: str) -> EraseReport:
     """Erase the target, and finish what earlier erasures left to do; the same call again changes nothing more.
 
@@ -294,25 +225,42 @@ def _with(
 
 
 def finish(corpus: Corpus, settings: SettingsOfErase, actor: str = "earmark") -> FinishReport | Skipped:
-    """Finish what erasures left to do, because they were killed or something did not answer.
+    """Finish what erasures and withdrawals left to do: they were killed, or the home was in use, or nothing answered.
 
     A place that can't be reached is named, and stops no other.
     """
-    with corpus.read() as conn:
-        hops = list(erased.not_reached(conn))
-        hops += ["weights"] if "weights" not in hops and models.to_destroy(conn) else []
-        left = bool(hops) or bool(retention.unfinished(conn))
-    if not left:
-        return Skipped("no erasure is unfinished")
+    if not (_noted(corpus) or _to_destroy(corpus)):
+        with corpus.read() as conn:
+            if not retention.unfinished(conn):
+                return Skipped("no erasure or withdrawal is unfinished")
     report = FinishReport(completed=len(orphans.finish_erasures(corpus)))
-    for hop in progress.over(hops, "erasing beyond the records", len(hops), "places"):
+    for hop in progress.over(erased.HOPS, "erasing beyond the records", len(erased.HOPS), "places"):
+        since = _noted(corpus).get(hop)
+        if since is None and not (hop == "weights" and _to_destroy(corpus)):
+            continue
         try:
             report = _reach(hop, corpus, settings, actor, report)
         except (EarmarkError, OSError) as error:
             report = _with_left(report, hop, _why(error))
-        if hop not in report.not_done:
-            erased.reached(corpus, hop)
+        if since is not None and hop not in report.not_done:
+            erased.reached(corpus, hop, since)
+            report = replace(report, reached={**report.reached, hop: datetime.now(UTC)})
     return report
+
+
+def is_noted_since(corpus: Corpus, moment: datetime) -> bool:
+    """Return whether a place was noted since a moment, as by a withdrawal while another command had the home."""
+    return any(since >= moment for since in _noted(corpus).values())
+
+
+def _noted(corpus: Corpus) -> dict[Hop, datetime]:
+    with corpus.read() as conn:
+        return erased.not_reached(conn)
+
+
+def _to_destroy(corpus: Corpus) -> bool:
+    with corpus.read() as conn:
+        return bool(models.to_destroy(conn))
 
 
 def _with_left(report: FinishReport, hop: Hop, why: str) -> FinishReport:
@@ -329,26 +277,33 @@ def _why(error: EarmarkError | OSError) -> str:
 def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, report: FinishReport) -> FinishReport:
     """Erase in one place; return the report with what was done there."""
     if hop == "packs":
-        return replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
+        return _reach_packs(corpus, actor, report)
     if hop == "tasks":
         return _reach_tasks(corpus, settings.task_folder, settings.answers, settings.export.due_days, report)
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
     if hop == "weights":
-        begun = "weights" in _not_reached(corpus)
+        begun = "weights" in _noted(corpus)
         gone = destroy_weights(corpus, settings.home, settings.tracking, strays=begun)
         return replace(report, destroyed=gone)
     from training.tracking.store import open_tracking
 
     tracking = open_tracking(settings.tracking, settings.home)
-    mirror_versions(corpus, tracking)
     mark_figures(corpus, tracking)
+    mirror_versions(corpus, tracking)
     return report
 
 
-def _not_reached(corpus: Corpus) -> Mapping[Hop, datetime]:
+def _reach_packs(corpus: Corpus, actor: str, report: FinishReport) -> FinishReport:
+    """Write packs anew; one that is damaged stays, is counted, and is tried again the next time."""
+    report = replace(report, packs=orphans.erase_bytes(corpus, actor)["packs"])
     with corpus.read() as conn:
-        return erased.not_reached(conn)
+        left = len(erased.packs_with_gaps(conn))
+    if not left:
+        return report
+    packs = "1 pack is" if left == 1 else f"{left} packs are"
+    why = f"{packs} missing or too short, and can't be written anew without erased clips; restore from a backup"
+    return _with_left(replace(report, packs_left=left), "packs", why)
 
 
 def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, report: FinishReport) -> FinishReport:
@@ -358,7 +313,13 @@ def _reach_tasks(corpus: Corpus, folder: Path, answers: Path, due_days: int, rep
     left = dict(dropped.not_done)
     try:
         swept = task_status.sweep(corpus, folder, answers, due_days)
-        report = replace(report, task_files=swept.files)
+        report = replace(
+            report,
+            tasks=swept.closed,
+            task_files=swept.files,
+            answer_lines=report.answer_lines + (swept.lines or 0),
+            withdrawn=swept.withdrawn or (),
+        )
         left |= swept.unreached or {}
     except (EarmarkError, OSError) as error:
         left[""] = _why(error)

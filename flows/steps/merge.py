@@ -178,6 +178,7 @@ def _merge_rows(
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
         _set_aside(op.conn, tasks, plan, parsed.annotations)
+        op.state |= utterances.set_aside_digest(op.conn)
         contradicted = annotations_table.contradicted_tasks(op.conn, [a.task_id for a in accepted])
         by_id = {row.utterance_id: row for row in merged}
         answered = {a.task_id: tasks[a.task_id] for a in accepted}

@@ -142,6 +142,8 @@ def score_shard(
                     for reason in report.set_aside:
                         aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
                         utterances.set_aside(op.conn, aside, reason)
+                    if report.set_aside:
+                        op.state |= utterances.set_aside_digest(op.conn)
                     op.result = report.to_json()
                 return ShardReport(**op.result)
         except Overtaken:

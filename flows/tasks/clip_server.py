@@ -1,7 +1,8 @@
 """The clip server: play clips in annotators' browsers without a copy of the audio.
 
-A task in Label Studio has a signed address of this server (`flows.tasks.clip_address`). The door checks each request
-for audio and records it on the audit chain, so a clip whose consent is withdrawn can't be played any more.
+A task in Label Studio has a signed link to this server (`flows.tasks.clip_address`), which is exchanged for a session
+(`flows.tasks.clip_session`). The door checks each request for audio, also for a part of it or once more, and records it
+on the audit chain, so a clip whose consent is withdrawn can't be played any more.
 """
 
 from __future__ import annotations
@@ -30,34 +31,43 @@ from corpus.handle import Corpus
 from corpus.tables import people, rounds, utterances
 from flows.runtime import progress
 from flows.tasks.clip_address import is_valid
+from flows.tasks.clip_session import ClipLink, ClipSessions
 
 WAV_HEADER = 44
 """Bytes before the samples of a 16-bit mono WAV file."""
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 PATIENCE = 5
 """How long answers may continue after the server is stopped [s]."""
 
 
 def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
-    """Return the application that answers `/clips/TASK.wav` at signed addresses, and `/health`.
+    """Return the application that answers signed links `/clips/TASK.wav`, the sessions behind them, and `/health`.
 
     Args:
         corpus: the handle.
         origin: origin of the pages that may play clips, such as https://label-studio.example.org.
     """
+    sessions = ClipSessions(corpus.clock)
 
     def health(request: Request) -> Response:
         return PlainTextResponse("ok", headers=HEADERS)
 
+    def exchange(request: Request) -> Response:
+        return _exchange(corpus, sessions, request)
+
     def clip(request: Request) -> Response:
-        return _answer(corpus, request)
+        return _answer(corpus, sessions, request)
 
     def unavailable(request: Request, error: Exception) -> Response:
         return Response(status_code=503, headers=HEADERS)
 
     return Starlette(
-        routes=[Route("/health", health), Route("/clips/{task_id}.wav", clip)],
+        routes=[
+            Route("/health", health),
+            Route("/clips/session/{token}.wav", clip),
+            Route("/clips/{task_id}.wav", exchange),
+        ],
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -71,16 +81,35 @@ def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
     )
 
 
-def _answer(corpus: Corpus, request: Request) -> Response:
-    """Return the requested clip or part of it; 404 where the address is wrong or has ended, or the door is closed.
+def _exchange(corpus: Corpus, sessions: ClipSessions, request: Request) -> Response:
+    """Send the browser of a valid link to its session; 404 where the link is wrong, over, or in use elsewhere."""
+    task_id, query = request.path_params["task_id"], request.query_params
+    annotator_id, until = query.get("who", ""), query.get("until", "")
+    if not is_valid(corpus, task_id, annotator_id, until, query.get("sign", "")):
+        return Response(status_code=404, headers=HEADERS)
+    token = sessions.exchange(ClipLink(task_id, annotator_id, int(until)), _client(request))
+    if token is None:
+        return Response(status_code=404, headers=HEADERS)
+    # relative, as a proxy may have put this server below a path of its own
+    return Response(status_code=307, headers={**HEADERS, "Location": f"session/{token}.wav"})
+
+
+def _client(request: Request) -> str:
+    """Return what tells the browser of a request from others: its address, as a proxy gives it, and its name."""
+    address = request.client.host if request.client else ""
+    names = ("x-forwarded-for", "user-agent")
+    return "\n".join([address, *(request.headers.get(name, "") for name in names)])
+
+
+def _answer(corpus: Corpus, sessions: ClipSessions, request: Request) -> Response:
+    """Return the clip of a session or a part of it; 404 where the session is no more, or the door is closed.
 
     A HEAD request is checked like a GET request, but opens no audio.
     """
-    task_id, query = request.path_params["task_id"], request.query_params
-    annotator_id = query.get("who", "")
-    if not is_valid(corpus, task_id, annotator_id, query.get("until", ""), query.get("sign", "")):
+    link = sessions.of(request.path_params["token"], _client(request))
+    if link is None:
         return Response(status_code=404, headers=HEADERS)
-    actor = people.holder(annotator_id or "anybody")
+    task_id, actor = link.task_id, people.holder(link.annotator_id or "anybody")
     if request.method == "HEAD":
         size = _wav_size(corpus, task_id, actor)
         if size is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from corpus import door, home_id
+from corpus import door, home_id, key_encryption
 from corpus.errors import Refused, SettingsError, StoresApart
 from corpus.handle import Corpus, open_corpus
 from corpus.settings import CorpusSettings
@@ -34,7 +34,11 @@ def filled(home: Path, **settings: str) -> dict[str, str]:
 
 
 def forget_ids(corpus: Corpus) -> None:
-    """Leave the home as one that was made before there were ids."""
+    """Leave the home as one that was made before there were ids, when keys were inside."""
+    key = key_encryption.outside(home_id.of_records(corpus.records))
+    if key.exists():
+        (corpus.settings.home / "keys").mkdir(mode=0o700)
+        key.rename(corpus.settings.home / "keys" / "kek")
     for engine, table in ((corpus.records, schema.home), (corpus.vault.engine, vault_schema.home)):
         with database.writing(engine) as conn:
             conn.execute(sa.delete(table))

@@ -71,7 +71,7 @@ def test_a_home_of_any_name_holds_all_of_itself(tmp_path: Path, name: str, monke
     assert [path.name for path in (tmp_path / "in").iterdir()] == [name]
     assert {path.name for path in tmp_path.iterdir()} == {"in", "clips", "here"}
     assert list((tmp_path / "here").iterdir()) == []
-    assert {path.name for path in home.iterdir()} >= {"records.db", "vault.db", "content", "keys"}
+    assert {path.name for path in home.iterdir()} >= {"records.db", "vault.db", "content"}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.glob("*.db*")} == {0o600}
 

@@ -31,12 +31,13 @@ from typing import Any
 import httpx
 import psutil
 
-from flows.reports.audit_log import verify_audit
+from flows.reports.audit_verify import verify_audit
 from flows.reports.doctor import examine
+from flows.runtime.home_secret import sign_in
 from flows.runtime.prefect_server import PrefectSettings, prefect_server
 from tests import postgres, s3
 from tests.flows.conftest import copy_of
-from tests.flows.homes import ROOT, arguments, move_home, small_settings, state
+from tests.flows.homes import ROOT, arguments, header, move_home, small_settings, state
 from tests.flows.test_kill import ready_home
 
 SHIFTED_CLOCK = Path(tempfile.gettempdir()) / f"earmark-shifted-clock-{os.getpid()}.so"
@@ -261,9 +262,10 @@ def _start_served(home: Path, night: str, seconds: float) -> None:
     while True:
         with contextlib.suppress(OSError, ValueError, KeyError, httpx.HTTPError):
             url = json.loads(record.read_text())["api_url"]
-            found = httpx.get(f"{url}/deployments/name/nightly/nightly", timeout=30).raise_for_status().json()
-            body = {"parameters": {"config": "demo", "night": night}, "state": {"type": "SCHEDULED"}}
-            httpx.post(f"{url}/deployments/{found['id']}/create_flow_run", json=body, timeout=30).raise_for_status()
+            client = httpx.Client(timeout=30, headers=header(sign_in(home)))
+            found = client.get(f"{url}/deployments/name/nightly/nightly").raise_for_status().json()
+            body = {"parameters": {"night": night}, "state": {"type": "SCHEDULED"}}
+            client.post(f"{url}/deployments/{found['id']}/create_flow_run", json=body).raise_for_status()
             return
         if time.monotonic() > until:
             raise TimeoutError("earmark serve does not start")
@@ -345,7 +347,7 @@ def outcome(world: World, home: Path, overrides: list[str], environment: dict[st
     found = plain(settings)
     differing = sorted(name for name, expected in world.undisturbed.items() if found[name] != expected)
     problems = examine(settings, repair=False).problems
-    verify_audit(settings)
+    assert verify_audit(settings).problems == ()
     if differing or problems:
         return f"differs in {', '.join(differing) or 'nothing'}; the doctor finds {len(problems)}: {problems[:2]}"
     return "same"
@@ -396,6 +398,7 @@ def main() -> None:
         )
     failed = 0
     with tempfile.TemporaryDirectory(prefix="earmark-faults-") as folder:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(folder) / "config")  # keys of these homes are not among the user's
         world = prepared(Path(folder) / "prepared")
         print(f"an undisturbed night takes {world.seconds:.0f} s", flush=True)
         for fault in turns(chosen.fault):

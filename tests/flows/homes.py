@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -70,7 +71,7 @@ def fixed_secrets(settings: Settings, name: str = "lived") -> None:
     with opened(settings) as corpus, writing(corpus.vault.engine) as conn:
         for each in SECRETS:
             key = hashlib.sha256(f"{name}/{each}".encode()).digest()
-            wrapped = cipher.wrap(corpus.vault.kek, key, identity._secret_name(each))
+            wrapped = cipher.wrap(corpus.vault.kek, key, identity.secret_name(each))
             conn.execute(sa.update(secrets).where(secrets.c.name == each).values(wrapped=wrapped))
 
 
@@ -125,6 +126,11 @@ def earmark(
         timeout=PATIENCE,
         check=False,
     )
+
+
+def header(auth: str) -> dict[str, str]:
+    """Return the header of HTTP with which a server of a home is asked (RFC 7617)."""
+    return {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"}
 
 
 def state(settings: Settings) -> dict[str, Any]:

@@ -17,11 +17,12 @@ import httpx
 import pytest
 
 from flows.reports.demo_tables import DemoReport
+from flows.runtime.home_secret import sign_in
 from flows.runtime.server_records import orphaned_servers, stop_orphans
 from flows.runtime.settings import Settings
 from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.conftest import copy_of
-from tests.flows.homes import ROOT, arguments, earmark
+from tests.flows.homes import ROOT, arguments, earmark, header
 from tests.s3 import free_port
 
 pytestmark = pytest.mark.slow
@@ -46,9 +47,25 @@ def served(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Iterator[Path]
 
 
 def _runs(home: Path, flow: str) -> list[dict[str, Any]]:
-    url = json.loads((home / "prefect" / "serve.json").read_text())["api_url"]
     body = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC", "limit": 20}
-    return list(httpx.post(f"{url}/flow_runs/filter", json=body, timeout=30).raise_for_status().json())
+    return list(_asked(home, "flow_runs/filter", body).raise_for_status().json())
+
+
+def _asked(home: Path, path: str, body: dict[str, Any], *, signed_in: bool = True) -> httpx.Response:
+    """Return what the served home's server answers."""
+    url = json.loads((home / "prefect" / "serve.json").read_text())["api_url"]
+    headers = header(sign_in(home)) if signed_in else {}
+    return httpx.post(f"{url}/{path}", json=body, headers=headers, timeout=30)
+
+
+def _ended(home: Path, run_id: str) -> dict[str, Any]:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        (run,) = _asked(home, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}}).json()
+        if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED"):
+            return dict(run)
+        time.sleep(1)
+    raise AssertionError(f"the run did not end: {run['state']}")
 
 
 def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(served: Path):
@@ -65,11 +82,21 @@ def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(serv
         )
         time.sleep(1)
     assert done[0]["auto_scheduled"]
-    url = json.loads((served / "prefect" / "serve.json").read_text())["api_url"]
     body = {"artifacts": {"key": {"any_": ["night"]}}}
-    (artifact, *_) = httpx.post(f"{url}/artifacts/filter", json=body, timeout=30).raise_for_status().json()
+    (artifact, *_) = _asked(served, "artifacts/filter", body).raise_for_status().json()
     for what in ("came in", "was chosen", "was answered", "was learned", "was decided", "is next"):
         assert f"## What {what}" in artifact["data"]
+
+    # Who has no secret starts nothing, and who has it names no file for a run.
+    assert _asked(served, "artifacts/filter", body, signed_in=False).status_code == 401
+    (deployment,) = _asked(served, "deployments/filter", {"deployments": {"name": {"any_": ["merge"]}}}).json()
+    start = f"deployments/{deployment['id']}/create_flow_run"
+    assert _asked(served, start, {}, signed_in=False).status_code == 401
+    for parameters in ({"config": "fsdd"}, {"files": ["/etc/passwd"]}):
+        run = _asked(served, start, {"parameters": parameters}).raise_for_status().json()
+        ended = _ended(served, run["id"])
+        assert ended["state_type"] == "FAILED"
+        assert "a run's parameters can't name" in ended["state"]["message"]
 
 
 def test_who_serves_is_told_that_the_clocks_change_at_the_hour_of_the_schedule(tmp_path: Path):
@@ -105,11 +132,14 @@ def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_nex
         assert any(line.startswith("stop with Ctrl-C") for line in process.stderr), "the pages do not start"
         assert answers(port)
         assert answers(port + 1)
+        asks_for_the_secret(home, port)
+        said = earmark("doctor", "--json", *arguments(home))
+        assert json.loads(said.stdout)["checks"]["servers"] == {"orphaned": 0, "unlocked": 0}
         process.kill()
         process.wait(60)
         left = orphaned_servers(home / "prefect")
-        assert {"mlflow", "prefect"} <= {
-            kind for pid in left for kind in ("mlflow", "prefect") if kind in command_of(pid)
+        assert {"tracking.pages", "prefect"} <= {
+            kind for pid in left for kind in ("tracking.pages", "prefect") if kind in command_of(pid)
         }
         named = earmark("doctor", *arguments(home))
         assert named.returncode == 1
@@ -125,6 +155,24 @@ def test_the_pages_of_a_killed_ui_are_named_by_the_doctor_and_stopped_by_the_nex
     finally:
         process.kill()
         stop_orphans(home / "prefect")
+
+
+def asks_for_the_secret(home: Path, port: int) -> None:
+    """Both pages answer who has the secret of the home, from their own address, and nobody else."""
+    secret, page = header(sign_in(home)), f"http://127.0.0.1:{port}"
+    search = {"max_results": 1}
+    for path in ("/", "/api/2.0/mlflow/experiments/search", "/ajax-api/2.0/mlflow/experiments/search", "/version"):
+        assert httpx.post(page + path, json=search, timeout=60).status_code == 401
+        assert httpx.get(page + path, timeout=60).headers["www-authenticate"].startswith("Basic ")
+    url = f"{page}/api/2.0/mlflow/experiments/search"
+    mine = httpx.post(url, json=search, headers=secret, timeout=60)
+    assert (mine.status_code, len(mine.json()["experiments"])) == (200, 1)
+    assert "<html" in httpx.get(page, headers=secret, timeout=60).text
+    stranger = {"Origin": "https://example.org"}
+    assert httpx.post(url, json=search, headers=secret | stranger, timeout=60).status_code == 403
+    assert httpx.post(url, json=search, headers=secret | {"Host": "rebound.example.org"}, timeout=60).status_code == 403
+    assert httpx.post(f"http://127.0.0.1:{port + 1}/api/flows/count", timeout=60).status_code == 401
+    assert httpx.post(f"http://127.0.0.1:{port + 1}/api/flows/count", headers=secret, timeout=60).status_code == 200
 
 
 def answers(port: int) -> bool:

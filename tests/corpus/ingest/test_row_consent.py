@@ -25,6 +25,7 @@ from tests.corpus.stored import corpus_at
 
 ADA = f"{NAME}-ada"
 SCORE = frozenset({"score"})
+TO_LISTEN = stated_consent.Agreement(ADA, frozenset({"annotate"}), notice="v1")
 
 
 def as_json(value: dict[str, Any]) -> bytes:
@@ -227,7 +228,7 @@ def test_a_notice_that_is_stated_later_does_not_count_for_rows_from_before(corpu
     good_recording(tmp_path)
     ahead = row(account=ADA, event_id="ahead", notice=None, arrived_at=arrived(3))
     ingest_lines(corpus, tmp_path, as_json(ahead), as_json(row()))
-    stated_consent.agree(corpus.vault, ADA, ["annotate"], NOW + timedelta(hours=1), "desk", notice="v1")
+    stated_consent.agree(corpus.vault, [TO_LISTEN], NOW + timedelta(hours=1), "desk")
     late = row(account=ADA, event_id="late", notice=None, arrived_at=arrived(0.5))
     after = row(account=ADA, event_id="after", notice=None, arrived_at=arrived(1.5))
     ingest_lines(at(corpus, 4), tmp_path, *map(as_json, (ahead, late, after)))
@@ -339,7 +340,7 @@ def test_a_consent_without_a_notice_takes_nothing_back(corpus: Corpus, tmp_path:
 
 def test_a_notice_that_was_stated_for_the_account_counts_for_its_rows(corpus: Corpus, tmp_path: Path) -> None:
     good_recording(tmp_path)
-    stated_consent.agree(corpus.vault, ADA, ["annotate"], NOW - timedelta(days=9), "desk", notice="v1")
+    stated_consent.agree(corpus.vault, [TO_LISTEN], NOW - timedelta(days=9), "desk")
     ingest_lines(corpus, tmp_path, as_json(row(account=ADA, event_id="e", notice=None)))
     assert left(corpus, utterance_of(corpus, ADA, "e")) == consent.ALL
     consent.apply_statements(corpus.vault, {ADA: SCORE}, NOW)

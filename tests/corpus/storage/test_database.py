@@ -59,7 +59,7 @@ def test_the_first_schema_is_moved_on_and_its_rows_and_its_chain_stay(empty: sa.
             conn.execute(sa.insert(first.tables[table]), row)
     database.upgrade(empty, which)
     assert database.schema_version(empty) == HEADS[which]
-    assert audit_chain.verify(empty, chain) == 3
+    assert len([*audit_chain.verified_leaves(empty, chain)]) == 3
     with empty.connect() as conn:
         for table, row in FIRST_ROWS[which].items():
             kept = conn.execute(sa.select(first.tables[table])).one()._mapping

@@ -68,5 +68,5 @@ def test_what_is_to_be_erased_is_found_by_account_by_device_and_by_days(
         assert erased.arrived_between(conn, ids, *bounds) == sorted(ids[2:5])
         assert erased.arrived_between(conn, ids, None, None) == sorted(ids)
         assert erased.unknown_ids(conn, [ids[0], "f" * 32]) == {"f" * 32}
-    assert find.account_state(corpus.vault, "account-0") == ("held", None)
-    assert find.account_state(corpus.vault, "account-9") == ("unknown", None)
+    assert find.find_account(corpus.vault, "account-0").state == "held"
+    assert find.find_account(corpus.vault, "account-9") == find.FoundAccount("unknown")

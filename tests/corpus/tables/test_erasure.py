@@ -88,7 +88,7 @@ def test_an_erased_utterance_is_removed_everywhere_and_the_others_are_whole(corp
         assert content.hypotheses
         assert content.label is not None
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
-    assert audit_chain.verify(corpus.records, schema.audit) > 0
+    assert len([*audit_chain.verified_leaves(corpus.records, schema.audit)]) > 0
 
 
 def test_an_erased_utterance_does_not_arrive_again(corpus: Corpus) -> None:
@@ -112,7 +112,7 @@ def test_an_erased_speaker_is_removed_with_the_account(corpus: Corpus) -> None:
         speakers = conn.execute(sa.select(schema.utterances.c.speaker_id)).scalars().all()
         assert speaker not in speakers
         assert utterances.in_window(conn) == sorted(ids[1:3] + ids[4:])
-    assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) > 0
+    assert len([*audit_chain.verified_leaves(corpus.vault.engine, vault_schema.audit)]) > 0
 
 
 def test_an_erasure_says_who_asked_for_it_and_why(corpus: Corpus) -> None:

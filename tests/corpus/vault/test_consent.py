@@ -107,7 +107,7 @@ def test_an_account_without_utterances_is_a_keyed_hash_with_the_times_of_its_wit
         stored = [tuple(row) for row in conn.execute(sa.select(vault_schema.accounts))]
     assert stored == [(key, 1, speaker, None, None, NOON, NOON, None, None, None, None)]
     assert vault.speaker_of(corpus.vault, "ada") is None
-    assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
+    assert len([*audit_chain.verified_leaves(corpus.vault.engine, vault_schema.audit)]) == 1
 
 
 def test_every_statement_that_closes_something_is_one_audit_row(corpus: Corpus) -> None:
@@ -116,9 +116,11 @@ def test_every_statement_that_closes_something_is_one_audit_row(corpus: Corpus) 
         consent_vault.apply_statements(corpus.vault, {"ada": stated}, NOON + timedelta(hours=hours), "import")
     rows = audit_chain.show(corpus.vault.engine, vault_schema.audit, 9)
     (speaker,) = speakers.values()
+    with database.reading(corpus.vault.engine) as conn:
+        received = conn.execute(sa.select(vault_schema.keys.c.received_at)).scalar_one().isoformat()
     assert [(row.act, row.actor, row.detail) for row in rows if row.act == "consent"] == [
-        ("consent", "import", {"speaker_id": speaker, "consent": ["score"]}),
-        ("consent", "import", {"speaker_id": speaker, "consent": []}),
+        ("consent", "import", {"speaker_id": speaker, "consent": ["score"], "until": received}),
+        ("consent", "import", {"speaker_id": speaker, "consent": [], "until": received}),
     ]
 
 

@@ -37,7 +37,7 @@ def test_admitting_twice_changes_nothing(corpus: Corpus) -> None:
     assert len(speakers) == 6
     assert len(set(speakers.values())) == 2
     assert len(set(keys.values())) == 6
-    assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
+    assert len([*audit_chain.verified_leaves(corpus.vault.engine, vault_schema.audit)]) == 1
 
 
 def test_ids_are_keyed_by_the_vault(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
     }
     with reading(corpus.vault.engine) as conn:
         assert vault.utterances_of(conn, speaker) == [first.utterance_id]
-    audit_chain.verify(corpus.vault.engine, vault_schema.audit)
+    len([*audit_chain.verified_leaves(corpus.vault.engine, vault_schema.audit)])
 
 
 @pytest.mark.parametrize("how", ["all but one", "the last of a page"])
@@ -181,13 +181,3 @@ def test_the_wrong_key_opens_nothing(
     monkeypatch.setenv("EARMARK_KEK", "abc")
     with pytest.raises(SettingsError, match="EARMARK_KEK"):
         open_corpus(CorpusSettings(home=tmp_path, **databases))
-
-
-def test_a_lost_key_is_not_replaced(tmp_path: Path, databases: dict[str, str]) -> None:
-    corpus_at(tmp_path, **databases).close()
-    key = tmp_path / "keys" / "kek"
-    assert key.stat().st_mode & 0o777 == 0o600
-    key.unlink()
-    with pytest.raises(SettingsError, match="missing"):
-        open_corpus(CorpusSettings(home=tmp_path, **databases))
-    assert not key.exists()

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from corpus.errors import EarmarkError
 from corpus.handle import open_corpus
-from flows.reports.audit_log import verify_audit
+from flows.reports.audit_verify import verify_audit
 from flows.reports.doctor import examine
 from flows.reports.status import status_of
 from tests.flows.homes import small_settings

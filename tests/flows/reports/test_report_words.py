@@ -11,6 +11,7 @@ from flows.reports.report_words import STEP_OF, WORDS, worded
 from flows.runtime.console import cell
 from flows.steps.consent import ConsentChange, ConsentReport
 from flows.steps.dataset import DatasetReport, DatasetRow
+from flows.steps.erase import FinishReport
 from flows.steps.export import ExportReport
 from flows.steps.fine_tune import Training
 from flows.steps.import_corpus import ImportReport
@@ -84,6 +85,7 @@ def test_every_word_is_for_a_key_that_a_document_has():
     of = {
         "ingest": (IngestReport, ImportReport),
         "consent": (ConsentReport, ConsentChange),
+        "withdrawal": (FinishReport,),
         "score": (ScoreReport,),
         "sample": (SampleReport,),
         "export": (ExportReport,),

@@ -49,7 +49,7 @@ def test_a_withdrawal_ends_leases_removes_clips_and_marks_what_learned_from_it(w
     assert world.ids[1] in world.leased()
     report = change(world, "account-1", Wanted(no=NO))
     assert report.reached is not None
-    assert (report.accounts, report.unknown, report.reached.closed, report.reached.files) == (1, 0, 1, 1)
+    assert (report.accounts, report.unknown, report.reached.tasks, report.reached.task_files) == (1, 0, 1, 1)
     assert report.reached.withdrawn == ("intent/2",)
     assert report.narrowed is not None
     assert world.ids[1] not in world.leased()
@@ -59,7 +59,7 @@ def test_a_withdrawal_ends_leases_removes_clips_and_marks_what_learned_from_it(w
     again = change(world, "account-1", Wanted(no=NO))
     assert again.narrowed is None
     assert again.reached is not None
-    assert again.reached.withdrawn is None
+    assert again.reached.withdrawn == ()
 
 
 def test_a_yes_opens_nothing_that_is_there_and_is_shown_for_what_comes(world: World) -> None:

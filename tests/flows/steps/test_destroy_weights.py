@@ -17,7 +17,7 @@ from flows.reports.doctor import examine
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps import destroy_weights as step
-from flows.steps import erase
+from flows.steps import erase, erase_target
 from flows.steps.replace_tainted import TaintedReport, replace_tainted
 from tests.flows.labelled_home import labelled_home, settings_of
 from tests.flows.steps.test_replace_tainted import FAST, judged, learn, learn_again, rows_of
@@ -61,7 +61,7 @@ def files_with(folder: Path, piece: bytes) -> list[str]:
 
 
 def erase_a_row(corpus: Corpus, settings: Settings, version: str) -> erase.EraseReport:
-    target = erase.Target((rows_of(corpus, version)[0],))
+    target = erase_target.Target((rows_of(corpus, version)[0],))
     return erase.erase(corpus, settings, target, "request", "desk")
 
 
@@ -75,7 +75,7 @@ def test_they_go_at_once_where_it_does_not_serve_and_after_it_gave_way_where_it_
         pieces = {version: bytes_of(corpus, settings.home, version) for version in (first, second)}
         for version, piece in pieces.items():
             assert len(files_with(settings.home, piece)) == 1, version
-        listed = erase.preview(corpus, erase.Target((rows_of(corpus, first)[0],)))
+        listed = erase.preview(corpus, erase_target.Target((rows_of(corpus, first)[0],)))
         assert listed.weights == (f"intent/{first}",)  # not the champion
         report = erase_a_row(corpus, settings, first)
         assert report.tainted == (f"intent/{first}", f"intent/{second}")

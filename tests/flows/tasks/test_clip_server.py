@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,9 +21,19 @@ from corpus.storage.records_schema import audit as chain
 from corpus.tables import erasure, rounds
 from flows.tasks.clip_address import clip_url
 from flows.tasks.clip_server import WAV_HEADER, clip_server, serve_clips
+from flows.tasks.clip_session import LENGTH
 from tests.flows.small_round import ROUND, World, round_of
 
 PAGES = "https://label-studio.example.org"
+
+
+def get(url: str, **options: Any) -> httpx.Response:
+    """Play what is at a link, as a browser does, which follows it to its session."""
+    return httpx.get(url, follow_redirects=True, **options)
+
+
+def head(url: str) -> httpx.Response:
+    return httpx.head(url, follow_redirects=True)
 
 
 class Clips:
@@ -76,7 +87,7 @@ def clips(served: Clips) -> Iterator[Clips]:
 
 
 def test_a_signed_address_gives_the_clip_and_leaves_one_audit_row(clips: Clips):
-    answer = httpx.get(clips.url(who="ann maria"))
+    answer = get(clips.url(who="ann maria"))
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "audio/wav"
     assert answer.headers["accept-ranges"] == "bytes"
@@ -90,26 +101,26 @@ def test_a_signed_address_gives_the_clip_and_leaves_one_audit_row(clips: Clips):
 
 def test_parts_put_together_are_the_whole(clips: Clips):
     url = clips.url()
-    whole = httpx.get(url).content
+    whole = get(url).content
     asked = ("bytes=0-99", "bytes=100-2047", "bytes=2048-")
-    answers = [httpx.get(url, headers={"Range": part}) for part in asked]
+    answers = [get(url, headers={"Range": part}) for part in asked]
     assert [answer.status_code for answer in answers] == [206, 206, 206]
     assert b"".join(answer.content for answer in answers) == whole
     assert answers[1].headers["content-range"] == f"bytes 100-2047/{len(whole)}"
     assert answers[1].headers["content-length"] == "1948"
-    last = httpx.get(url, headers={"Range": "bytes=-10"})
+    last = get(url, headers={"Range": "bytes=-10"})
     assert (last.status_code, last.content) == (206, whole[-10:])
-    over = httpx.get(url, headers={"Range": f"bytes=10-{len(whole) + 50}"})
+    over = get(url, headers={"Range": f"bytes=10-{len(whole) + 50}"})
     assert (over.status_code, over.content) == (206, whole[10:])
-    more = httpx.get(url, headers={"Range": f"bytes=-{len(whole) + 50}"})
+    more = get(url, headers={"Range": f"bytes=-{len(whole) + 50}"})
     assert (more.status_code, more.content) == (206, whole)
 
 
 def test_a_part_beyond_the_end_is_refused_with_the_length(clips: Clips):
     url = clips.url()
-    size = len(httpx.get(url).content)
+    size = len(get(url).content)
     for part in (f"bytes={size}-", f"bytes={size + 5}-{size + 9}", "bytes=-0"):
-        answer = httpx.get(url, headers={"Range": part})
+        answer = get(url, headers={"Range": part})
         assert (answer.status_code, answer.content) == (416, b"")
         assert answer.headers["content-range"] == f"bytes */{size}"
 
@@ -117,25 +128,25 @@ def test_a_part_beyond_the_end_is_refused_with_the_length(clips: Clips):
 @pytest.mark.parametrize("part", ["bytes=", "bytes=-", "bytes=9-3", "bytes=a-b", "bytes=0-1,5-6", "words=0-1", "0-1"])
 def test_what_is_no_single_range_of_bytes_is_answered_with_the_whole(clips: Clips, part: str):
     url = clips.url()
-    answer = httpx.get(url, headers={"Range": part})
+    answer = get(url, headers={"Range": part})
     assert answer.status_code == 200
-    assert answer.content == httpx.get(url).content
+    assert answer.content == get(url).content
 
 
 def test_each_part_is_checked_at_the_door_and_audited(clips: Clips):
     url = clips.url()
     for part in ("bytes=0-9", "bytes=10-19"):
-        httpx.get(url, headers={"Range": part})
+        get(url, headers={"Range": part})
     assert clips.openings() == [("person:anybody", clips.utterance())] * 2
 
 
 def test_a_head_request_tells_the_size_and_opens_nothing(clips: Clips):
     url = clips.url()
-    answer = httpx.head(url)
+    answer = head(url)
     assert (answer.status_code, answer.content, answer.headers["accept-ranges"]) == (200, b"", "bytes")
     assert clips.openings() == []
-    assert int(answer.headers["content-length"]) == len(httpx.get(url).content) > WAV_HEADER
-    assert httpx.head(url.replace("who=", "who=eve")).status_code == 404
+    assert int(answer.headers["content-length"]) == len(get(url).content) > WAV_HEADER
+    assert head(url.replace("who=", "who=eve")).status_code == 404
 
 
 def test_a_forged_address_is_no_address(clips: Clips):
@@ -153,33 +164,33 @@ def test_a_forged_address_is_no_address(clips: Clips):
         f"{clips.base}/clips/",
         f"{clips.base}/elsewhere",
     ]
-    assert {httpx.get(each).status_code for each in forged} == {404}
-    assert {httpx.head(each).status_code for each in forged} == {404}
+    assert {get(each).status_code for each in forged} == {404}
+    assert {head(each).status_code for each in forged} == {404}
     assert clips.openings() == []
 
 
 def test_an_address_whose_time_is_over_is_no_address(clips: Clips):
     url = clips.url(days=1.0)
-    assert httpx.get(url).status_code == 200
+    assert get(url).status_code == 200
     clips.world.after(2)
-    assert httpx.get(url).status_code == 404
-    assert httpx.get(clips.url(days=1.0)).status_code == 200, "the lease is longer than that address"
+    assert get(url).status_code == 404
+    assert get(clips.url(days=1.0)).status_code == 200, "the lease is longer than that address"
 
 
 def test_without_a_lease_the_door_stays_closed(clips: Clips):
     clips.world.after(4)
-    assert httpx.get(clips.url()).status_code == 404
-    assert httpx.head(clips.url()).status_code == 404
+    assert get(clips.url()).status_code == 404
+    assert head(clips.url()).status_code == 404
 
 
 def test_an_erased_clip_is_silent_at_once(clips: Clips):
     url, other = clips.url(2), clips.url(1)
-    assert httpx.get(url).status_code == 200
+    assert get(url).status_code == 200
     erasure.erase_utterances(clips.world.corpus, [clips.utterance(2)], reason="test")
     for part in ({}, {"Range": "bytes=0-9"}):
-        assert httpx.get(url, headers=part).status_code == 404
-    assert httpx.head(url).status_code == 404
-    assert httpx.get(other).status_code == 200
+        assert get(url, headers=part).status_code == 404
+    assert head(url).status_code == 404
+    assert get(other).status_code == 200
 
 
 def test_only_pages_of_the_annotation_server_may_read_what_is_sent(clips: Clips):
@@ -188,9 +199,9 @@ def test_only_pages_of_the_annotation_server_may_read_what_is_sent(clips: Clips)
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == PAGES
     assert "range" in allowed.headers["access-control-allow-headers"].lower()
-    played = httpx.get(clips.url(), headers={"Origin": PAGES})
+    played = get(clips.url(), headers={"Origin": PAGES})
     assert played.headers["access-control-allow-origin"] == PAGES
-    elsewhere = httpx.get(clips.url(), headers={"Origin": "https://elsewhere.example.org"})
+    elsewhere = get(clips.url(), headers={"Origin": "https://elsewhere.example.org"})
     assert "access-control-allow-origin" not in elsewhere.headers
 
 
@@ -213,3 +224,45 @@ def test_a_port_that_is_taken_is_said_in_one_line(clips: Clips):
         port = taken.getsockname()[1]
         with pytest.raises(Refused, match=f"no clips at 127.0.0.1:{port}: OSError; choose another --port"):
             serve_clips(clips.world.corpus, "", "127.0.0.1", port)
+
+
+def test_a_link_is_exchanged_for_a_session_of_its_person(clips: Clips):
+    url = clips.url(who="ann")
+    exchanged = httpx.get(url)
+    assert (exchanged.status_code, exchanged.content) == (307, b"")
+    assert clips.openings() == []  # nothing was played yet
+    session = str(exchanged.url.join(exchanged.headers["location"]))
+    assert "ann" not in session.partition("/clips/")[2]
+    assert clips.tasks[0] not in session
+    assert httpx.get(session).status_code == 200
+    assert httpx.get(session, headers={"Range": "bytes=0-9"}).status_code == 206
+    assert httpx.get(url).headers["location"] == exchanged.headers["location"]  # a page that is loaded again
+    assert clips.openings() == [("person:ann", clips.utterance())] * 2
+    stranger = {"User-Agent": "another browser"}
+    assert httpx.get(url, headers=stranger).status_code == 404
+    assert httpx.get(session, headers=stranger).status_code == 404
+    assert httpx.get(session.replace("session/", "session/x")).status_code == 404
+    assert clips.openings() == [("person:ann", clips.utterance())] * 2
+
+
+def test_a_session_ends_a_while_after_its_last_use_and_with_its_link(clips: Clips):
+    url = clips.url(1, who="ann")
+    session = str(get(url).url)
+    for _ in range(3):
+        clips.world.now[0] += LENGTH * 0.9
+        assert get(session).status_code == 200
+    clips.world.now[0] += LENGTH
+    assert get(session).status_code == 404
+    assert get(url, headers={"User-Agent": "the browser at home"}).status_code == 200
+    assert get(session).status_code == 404
+    short = clips.url(1, who="ann", days=LENGTH / timedelta(days=2))
+    session = str(get(short).url)
+    clips.world.now[0] += LENGTH * 0.6
+    assert get(session).status_code == 404
+
+
+def test_several_may_play_what_anybody_may(clips: Clips):
+    url = clips.url(1)
+    first, second = (get(url, headers={"User-Agent": name}) for name in ("one", "two"))
+    assert first.content == second.content
+    assert first.url != second.url
