@@ -89,6 +89,7 @@ def test_received_is_accepted_and_refused(corpus: Corpus) -> None:
             "available": 4,
             "set_aside": 1,
             "erased": 0,
+            "expired": 0,
         }
         assert state_reasons(conn, "set_aside") == {"no_speech": 1}
         assert utterances.refusals(conn) == {"no_consent": 1, "too_short": 2}
