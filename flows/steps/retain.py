@@ -24,8 +24,8 @@ from flows.steps.erase import FinishReport, SettingsOfErase
 FEW: Final = 10
 """How many utterances shorter limits end without a question, however few there are."""
 
-SHARE: Final = 0.5
-"""Of more than this share of what is held otherwise, shorter limits end none without a question."""
+SHARE: Final = 0.01
+"""Of more than this share of what is held otherwise, and more than `FEW`, shorter limits end none without a question."""
 
 
 class SettingsOfRetain(SettingsOfErase, Protocol):

@@ -135,7 +135,7 @@ def held(corpus: Corpus) -> int:
         return len(utterances.live_ids(conn))
 
 
-def test_limits_that_were_never_applied_end_no_half_of_a_home_unattended(home: tuple[Corpus, Settings]):
+def test_limits_that_were_never_applied_end_only_a_few_unattended(home: tuple[Corpus, Settings]):
     corpus, settings = home
     report = retain.nightly(corpus, settings)
     assert isinstance(report, retain.RetainReport)
