@@ -200,6 +200,27 @@ def test_swept_keys_leave_an_honest_home(home: Path) -> None:
     assert problems(home, anchored=True) == ""
 
 
+@pytest.mark.parametrize("sweep", ["of today", "of before"])
+def test_a_swept_key_of_a_home_of_before_leaves_an_honest_home(sweep: str, home: Path) -> None:
+    def without_sums(rows: list[dict[str, object]]) -> None:
+        for row in rows:
+            detail = json.loads(str(row["detail"]))
+            detail.pop("sum", None)
+            if sweep == "of before":
+                detail.pop("counts", None)
+            row["detail"] = canonical_json(detail)
+
+    rehash(home, "vault", without_sums)
+    with opened(settings_of(home)) as corpus:
+        known = sorted(vault.ids_with_key(corpus.vault))
+        assert vault.sweep_orphans(corpus.vault, known[1:], corpus.clock() + timedelta(days=1)) == 1
+    rehash(home, "vault", without_sums)
+    sign_anew(home)
+    assert problems(home) == ""
+    sql(home, "vault", "DELETE FROM keys WHERE destroyed_at IS NULL")
+    assert ("keys of ingest/1 were added or removed" in problems(home)) == (sweep == "of today")
+
+
 def test_an_anchor_that_lacks_the_newest_is_caught_up(home: Path) -> None:
     settings = settings_of(home)
     silent = settings.model_copy(update={"audit": settings.audit.model_copy(update={"anchor": None})})
