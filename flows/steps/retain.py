@@ -25,7 +25,7 @@ FEW: Final = 10
 """How many utterances shorter limits end without a question, however few there are."""
 
 SHARE: Final = 0.01
-"""Of more than this share of what is held otherwise, and more than `FEW`, shorter limits end none without a question."""
+"""Of more than this share of what is held otherwise, shorter limits end no more than `FEW` without a question."""
 
 
 class SettingsOfRetain(SettingsOfErase, Protocol):
