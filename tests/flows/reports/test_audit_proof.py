@@ -129,8 +129,8 @@ def test_what_is_not_in_the_logs_is_not_proved(home: Path, tmp_path: Path) -> No
 
 
 def test_nothing_is_proved_of_a_log_that_was_hashed_anew(home: Path) -> None:
-    rehash(home, "vault", lambda rows: rows[0].update(actor="person:eve"))
     settings = small_settings(home)
+    rehash(home, "vault", lambda rows: rows[0].update(actor="person:eve"), settings)
     with opened(settings) as corpus, pytest.raises(ChainBroken, match="not what its last checkpoint says"):
         prove(corpus, settings.audit, "vault/1")
 

@@ -109,9 +109,11 @@ def sql(home: Path, log: Log, *statements: str) -> None:
     corpus.close()
 
 
-def rehash(home: Path, log: Log, change: Callable[[list[dict[str, object]]], None]) -> None:
+def rehash(
+    home: Path, log: Log, change: Callable[[list[dict[str, object]]], None], settings: Settings | None = None
+) -> None:
     """Change the rows of a log and hash all of them anew, head and numbers too, as someone does who knows the code."""
-    corpus = open_corpus(settings_of(home).corpus)
+    corpus = open_corpus((settings or settings_of(home)).corpus)
     table = checkpoints.TABLES[log]
     with writing(checkpoints.engine_of(corpus, log)) as conn:
         rows = [dict(row._mapping) for row in conn.execute(sa.select(table).order_by(table.c.seq))]
