@@ -283,9 +283,7 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
     if hop == "weights":
-        begun = "weights" in _noted(corpus)
-        gone = destroy_weights(corpus, settings.home, settings.tracking, strays=begun)
-        return replace(report, destroyed=gone)
+        return replace(report, destroyed=destroy_weights(corpus, settings.home, settings.tracking))
     from training.tracking.store import open_tracking
 
     tracking = open_tracking(settings.tracking, settings.home)
