@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import sqlalchemy as sa
@@ -22,10 +23,13 @@ from flows.steps import erase
 from flows.steps.erase import FinishReport, SettingsOfErase
 
 FEW: Final = 10
-"""How many utterances shorter limits end without a question, however few there are."""
+"""How many utterances end without a question, however few there are, whatever explains it."""
 
 SHARE: Final = 0.01
-"""Of more than this share of what is held otherwise, and more than `FEW`, shorter limits end none without a question."""
+"""More than this share of what is held otherwise, and more than `FEW`, ends only where limits and time explain it."""
+
+WEEK: Final = timedelta(days=8)
+"""What may have passed since the last run, of which the day is known; a clock that is further on may be wrong."""
 
 
 class SettingsOfRetain(SettingsOfErase, Protocol):
@@ -45,7 +49,7 @@ class RetainReport(Result):
         learned: versions that learned from them.
         weights: tainted versions that do not serve, whose weights are destroyed with it.
         datasets: folders outside the home that hold a copy, which no retention reaches.
-        refused: why what shorter limits would end was not ended; None where all was.
+        refused: why what nothing explains was not ended; None where all was.
         finished: what was done in the places beyond the records; None before it was done.
     """
 
@@ -66,7 +70,7 @@ class RetainReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to end by class; with the reason where what shorter limits would end is left out of it."""
+    """What is to end by class; with the reason where what nothing explains is left out of it."""
 
     ids: Mapping[Class, list[str]] = field(default_factory=dict)
     refused: str | None = None
@@ -80,8 +84,9 @@ class Due:
 def find_due(corpus: Corpus, *, unbounded: bool) -> Due:
     """Return what is to end now.
 
-    What the limits that were applied last would end, is; there is no bound to it. Where other limits would end much
-    more, they may be a mistake: that is left out, and named.
+    What passed its limit since the last run, by the limits that were applied then, is explained: it ends without a
+    bound, where that run was a week ago at most. Anything else may be a mistake, such as shorter limits, a clock that
+    is ahead, or rows that were past their limit when they came. Where that is much, it is left out, and named.
 
     Args:
         corpus: the handle.
@@ -90,19 +95,43 @@ def find_due(corpus: Corpus, *, unbounded: bool) -> Due:
     limits, now = retention.limits_of(corpus.settings), corpus.clock()
     with corpus.read() as conn:
         due = retention.expired(conn, limits, now)
-        before = retention.applied_limits(conn)
-        if unbounded or all(limits[name] >= before[name] for name in retention.CLASSES):
+        if unbounded:
             return Due(due)
-        scheduled = retention.expired(conn, {name: max(limits[name], before[name]) for name in limits}, now)
-        held = len(utterances.live_ids(conn)) - _count(scheduled.values())
-    more = _count(due.values()) - _count(scheduled.values())
+        before, last = retention.applied_limits(conn), retention.last_run(conn)
+        explained = _explained(conn, {name: max(limits[name], before[name]) for name in limits}, last, now)
+        held = len(utterances.live_ids(conn)) - _count(explained.values())
+    more = _count(due.values()) - _count(explained.values())
     if more <= max(FEW, SHARE * held):
         return Due(due)
-    return Due(
-        scheduled,
-        f"limits of retention that were not applied before would end {more} of the {held} utterances that are held, and"
-        " none of these was ended; read the list of earmark retain --dry-run, then correct corpus.retention_days and "
-        "those beside it, or run earmark retain --yes",
+    shorter = any(limits[name] < before[name] for name in limits)
+    return Due(explained, _refusal(more, held, None if shorter else last))
+
+
+def _explained(
+    conn: sa.Connection, limits: retention.Limits, last: datetime | None, now: datetime
+) -> dict[Class, list[str]]:
+    """Return what passed these limits since the last run, at most a week after it, and what is marked already."""
+    always = set(retention.unfinished(conn))
+    over = retention.expired(conn, limits, now if last is None else min(now, last + WEEK))
+    earlier = over if last is None else retention.expired(conn, limits, last)
+    left_then = {i for ids in earlier.values() for i in ids} - always
+    found = {name: [i for i in ids if i not in left_then] for name, ids in over.items()}
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def _refusal(more: int, held: int, last: datetime | None) -> str:
+    """Return why what nothing explains is left out: the time since the last run, where that is given, else limits."""
+    remedy = "read the list of earmark retain --dry-run, then"
+    if last is None:
+        return (
+            f"limits of retention that were not applied before would end {more} of the {held} utterances that are held,"
+            f" and none of these was ended; {remedy} correct corpus.retention_days and those beside it, or run earmark"
+            " retain --yes"
+        )
+    return (
+        f"retention last ran on {last:%Y-%m-%d}, which does not explain that {more} of the {held} utterances that are "
+        "held would end, and none of these was ended: the clock is ahead, no night ran for more than a week, or they "
+        f"were past their time when they came; {remedy} put the clock right, or run earmark retain --yes"
     )
 
 
@@ -145,17 +174,20 @@ def retain(
         corpus: the handle.
         settings: where tasks, answers and versions are.
         actor: who does it, for the audit chain.
-        unbounded: end also what limits that were not applied before would end, however much it is.
+        unbounded: end also what neither limits that were applied before nor time explain, however much it is.
     """
     due = find_due(corpus, unbounded=unbounded)
     with corpus.read() as conn:
         report = _report(corpus, conn, due)
-        applied = retention.applied_limits(conn)
+        applied, last = retention.applied_limits(conn), retention.last_run(conn)
     if due.ids:
         erased.begin(corpus, (), due.ids)
         expiry.expire_marked(corpus, actor)
     if due.refused is None and applied != report.limits:
         retention.apply_limits(corpus, report.limits)
+    now = corpus.clock()
+    if due.refused is None or (last is not None and last <= now <= last + WEEK):  # not by a clock that may be ahead
+        retention.note_run(corpus, now)
     done = erase.finish(corpus, settings, actor)
     return replace(report, finished=done if isinstance(done, FinishReport) else FinishReport())
 
