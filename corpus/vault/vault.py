@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from corpus.errors import Damaged, RecordError
+from corpus.errors import Damaged, RecordError, Refused
 from corpus.records.base import digest, utc
 from corpus.storage import audit_chain, cipher
 from corpus.storage.content_codec import seal_name
@@ -31,6 +31,7 @@ from corpus.vault.consent import (
 from corpus.vault.identity import (
     Vault,
     account_key,
+    opens,
 )
 from corpus.vault.vault_schema import accounts, keys
 from corpus.vault.vault_schema import audit as audit_table
@@ -179,6 +180,7 @@ def data_keys(
 
     Raises:
         Damaged: a key can't be unwrapped, and `damaged` is None.
+        Refused: the key-encryption key was changed since the vault was opened.
     """
     with reading(vault.engine) as conn:
         statement = sa.select(keys.c.utterance_id, keys.c.wrapped).where(keys.c.wrapped.is_not(None))
@@ -188,6 +190,11 @@ def data_keys(
         try:
             unwrapped[row.utterance_id] = _unwrapped(vault, row)
         except Damaged as error:
+            if not damaged and not opens(vault.engine, vault.kek):
+                raise Refused(
+                    "the key-encryption key was changed since this command opened the home, and nothing is damaged:"
+                    " start the command again, such as earmark clips"
+                ) from None
             if damaged is None:
                 raise
             damaged[row.utterance_id] = error

@@ -73,4 +73,5 @@ def _show_rotated(report: KeyRotated) -> None:
     console.show_pairs("wrapped by a new key", {**counts, **damaged, "key": report.place})
     if report.next_step:
         console.note(report.next_step)
+    console.note("start earmark clips again, where it runs: it has the old key in memory, and plays nothing any more")
     console.note("back up vault and key now: backups of the vault from before open with the old key only")

@@ -163,6 +163,18 @@ def _rotate_and_die(home: Path, moment: str) -> None:
     os._exit(0)
 
 
+def test_a_handle_that_was_opened_before_says_what_to_do_and_names_no_damage(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ids = made(home)
+    before, corpus = corpus_at(home), corpus_at(home)
+    step.rotate(corpus, "me", to=None, keep=None, dry_run=False)
+    with pytest.raises(Refused, match="key was changed since this command opened the home, and nothing is damaged"):
+        heard(before, ids)
+    corpus.close()
+    before.close()
+    assert len(heard(corpus_at(home), ids)) == 6
+
+
 def test_a_key_of_the_environment_is_changed_for_one_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, file = tmp_path / "home", tmp_path / "new.key"
     monkeypatch.setenv("EARMARK_KEK", base64.b64encode(cipher.new_key()).decode())
