@@ -157,7 +157,7 @@ def applied_limits(conn: sa.Connection) -> Limits:
 
 def apply_limits(corpus: Corpus, limits: Limits) -> None:
     """Store the limits that are applied from now on."""
-    _store(corpus, limits)
+    _store(corpus, {str(name): days for name, days in limits.items()})
 
 
 def last_run(conn: sa.Connection) -> datetime | None:
