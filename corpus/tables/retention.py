@@ -157,7 +157,7 @@ def applied_limits(conn: sa.Connection) -> Limits:
 
 def apply_limits(corpus: Corpus, limits: Limits) -> None:
     """Store the limits that are applied from now on."""
-    _store(corpus, {str(name): days for name, days in limits.items()})
+    _store(corpus, [(name, limits[name]) for name in limits])
 
 
 def last_run(conn: sa.Connection) -> datetime | None:
@@ -169,12 +169,12 @@ def last_run(conn: sa.Connection) -> datetime | None:
 
 def note_run(corpus: Corpus, now: datetime) -> None:
     """Store that retention ran now."""
-    _store(corpus, {_RUN: (now - _FIRST_DAY).days})
+    _store(corpus, [(_RUN, (now - _FIRST_DAY).days)])
 
 
-def _store(corpus: Corpus, days: Mapping[str, int]) -> None:
+def _store(corpus: Corpus, days: Sequence[tuple[str, int]]) -> None:
     table = schema.retention_limits
     update = sa.update(table).where(table.c.name == sa.bindparam("which")).values(days=sa.bindparam("limit"))
     with writing(corpus.records) as conn:
-        insert_new(conn, table, [{"name": name, "days": each} for name, each in days.items()])
-        conn.execute(update, [{"which": name, "limit": each} for name, each in days.items()])
+        insert_new(conn, table, [{"name": name, "days": each} for name, each in days])
+        conn.execute(update, [{"which": name, "limit": each} for name, each in days])

@@ -5,6 +5,7 @@ It is written before the records, so a kill leaves at most a key without a row, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from corpus.errors import Damaged, RecordError
+from corpus.errors import Damaged, RecordError, Refused
 from corpus.records.base import digest, utc
 from corpus.storage import audit_chain, cipher
 from corpus.storage.content_codec import seal_name
@@ -30,6 +31,7 @@ from corpus.vault.consent import (
 from corpus.vault.identity import (
     Vault,
     account_key,
+    opens,
 )
 from corpus.vault.vault_schema import accounts, keys
 from corpus.vault.vault_schema import audit as audit_table
@@ -178,6 +180,7 @@ def data_keys(
 
     Raises:
         Damaged: a key can't be unwrapped, and `damaged` is None.
+        Refused: the key-encryption key was changed since the vault was opened.
     """
     with reading(vault.engine) as conn:
         statement = sa.select(keys.c.utterance_id, keys.c.wrapped).where(keys.c.wrapped.is_not(None))
@@ -187,6 +190,11 @@ def data_keys(
         try:
             unwrapped[row.utterance_id] = _unwrapped(vault, row)
         except Damaged as error:
+            if not damaged and not opens(vault.engine, vault.kek):
+                raise Refused(
+                    "the key-encryption key was changed since this command opened the home, and nothing is damaged:"
+                    " start the command again, such as earmark clips"
+                ) from None
             if damaged is None:
                 raise
             damaged[row.utterance_id] = error
@@ -305,7 +313,8 @@ def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime
             statement = sa.delete(keys).where(keys.c.utterance_id == sa.bindparam("id"), keys.c.touched_at < older_than)
             conn.execute(statement, [{"id": i} for i in ids])
             sums = {name: row_sums.to_text(each) for name, each in row_sums.sums_of_keys(going).items()}
-            audit_chain.append(conn, audit_table, "sweep", actor, {**_count_and_digest(ids), "sums": sums})
+            detail = {"sums": sums, "counts": Counter(row["operation_id"] for row in going)}
+            audit_chain.append(conn, audit_table, "sweep", actor, {**_count_and_digest(ids), **detail})
         scrub(vault.engine, (keys, accounts))
     return len(ids)
 

@@ -124,6 +124,7 @@ def _erase(
 ) -> None:
     names = _names(what, given, stdin=common.stdin)
     since, until = _window(first, last)
+    from corpus.errors import EarmarkError
     from corpus.tables import people
     from flows.reports.erase_table import show_erasure
     from flows.steps import erase, erase_receipt, erase_target
@@ -140,7 +141,11 @@ def _erase(
                 target = erase_target.find_target(corpus, what, names, since, until)  # more may have come meanwhile
                 before = erase_receipt.lengths(corpus)
                 report = erase.erase(corpus, settings, target, reason, actor)
-                written = erase_receipt.write_receipt(corpus, settings.home, settings.audit, target, report, before)
+                try:
+                    written = erase_receipt.write_receipt(corpus, settings.home, settings.audit, target, report, before)
+                except EarmarkError:  # what is erased is said in any case
+                    show_result(report.to_json(), common.as_json, show_erasure)
+                    raise
                 report = replace(report, receipt=written)
     show_result(report.to_json(), common.as_json, show_erasure)
     if report.finished is not None and report.finished.not_done:

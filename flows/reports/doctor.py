@@ -56,8 +56,8 @@ class DoctorReport(Result):
             with `repair`; None without them.
         replaced: champions and bases that can't be used, which a repair restored or in whose place it put another base
             or, with `dry_run`, would; None without them.
-        champions: how the champions do on labelled clips, by kind; no problem, however poorly. Empty where an audit
-            chain is broken, since reading the texts adds a row to it.
+        champions: how the champions do on labelled clips, by kind; no problem, however poorly. None where they were not
+            tried, as an audit chain is broken, to which reading the texts adds a row, or the home is read-only.
         remarks: what nobody can find here, for want of something that is not set up; None where there is none.
     """
 
@@ -67,7 +67,7 @@ class DoctorReport(Result):
     orphans: tuple[Orphan, ...] | None = None
     erasures: tuple[str, ...] | None = None
     replaced: tuple[BlockedModel, ...] | None = None
-    champions: Mapping[Kind, ChampionOnLabels] = field(default_factory=dict)
+    champions: Mapping[Kind, ChampionOnLabels] | None = field(default_factory=dict)
     remarks: tuple[str, ...] | None = None
 
 
@@ -176,7 +176,7 @@ def _check_all(corpus: Corpus, settings: Settings, *, deep: bool = False) -> Doc
         except EarmarkError as error:
             checks[name], found = "failed", [str(error)]
         problems += [f"{name}: {problem}" for problem in found]
-    champions: Mapping[Kind, ChampionOnLabels] = {}
+    champions: Mapping[Kind, ChampionOnLabels] | None = None
     if corpus.read_only:
         progress.note("the home is read-only: champions are not tried on labels, which would be written down")
     elif not any(problem.startswith("audit chains: ") for problem in problems):

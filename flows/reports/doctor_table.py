@@ -11,6 +11,9 @@ from flows.runtime import console
 SHOWN: Final = 200
 """How many orphans are listed in the terminal."""
 
+NOT_TRIED: Final = "not tried, as reading labels is written to the audit log: see the problems and notes"
+"""What is said of the champions of a home whose audit log nothing may be added to."""
+
 WORDS: Final = {
     "audit chains": "rows of the audit logs",
     "content": "pieces of content",
@@ -39,7 +42,7 @@ def show_findings(report: DoctorReport) -> None:
     console.show_pairs("checked", {name: text.replace("_", " ") for name, text in checks.items()})
     if report.repaired:
         console.show_pairs("repaired", report.repaired)
-    champions = champion_lines(report.champions)
+    champions = [NOT_TRIED] if report.champions is None else champion_lines(report.champions)
     console.show_lines("champions on labelled clips", champions)
     found = report.orphans or ()
     done = "deleted" if report.repaired is not None and "files" in report.repaired else "would delete"

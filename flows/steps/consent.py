@@ -13,16 +13,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from corpus.errors import HomeBusy, RecordError, UsageError
+from corpus.errors import EarmarkError, HomeBusy, RecordError, UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestSettings
 from corpus.ingest.manifest_row import ConsentStatement, parse_statement
-from corpus.storage.database import writing
+from corpus.settings import places
+from corpus.storage.database import engine, writing
 from corpus.storage.json_lines import read_lines, strict_json
 from corpus.tables import consent_use, erased, models
 from corpus.tables.consent_use import Narrowed
 from corpus.vault import consent, find, stated_consent
 from corpus.vault.stated_consent import Agreement
+from flows.runtime import progress
 from flows.runtime.lock import hold_when_free
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasIngest
@@ -155,7 +157,7 @@ def change(
     """Withdraw and state consents by account; then take what was withdrawn from people, and mark what learned from it.
 
     Of several statements of an account all withdrawals count. They count at the next opening of the door, whatever has
-    the home; only what reaches out waits for it.
+    the home or its records; only what reaches out waits for them.
 
     Args:
         corpus: the handle; its home must not be locked by this process.
@@ -163,7 +165,8 @@ def change(
         wanted: what is stated, by account.
         actor: who states it, for the audit chain.
         dry_run: change nothing.
-        wait: how long to wait for a command that has the home, before what reaches out is left to it [s].
+        wait: how long to wait for a command that has the home, before what reaches out is left to it, and for a program
+            that has the records [s].
     """
     counted = [(account, counted_notice(settings.ingest, each)) for account, each in wanted]
     unnoticed = sum(each.yes != before.yes for (_, each), (_, before) in zip(counted, wanted, strict=True)) or None
@@ -177,15 +180,16 @@ def change(
     stated: dict[str, frozenset[str]] = {}
     for account, each in counted:
         stated[account] = stated.get(account, consent.ALL) - each.no
-    if any(allowed != consent.ALL for allowed in stated.values()):
-        with writing(corpus.records) as conn:  # before the first no, so that a kill leaves nothing behind unnoticed
-            erased.note_withdrawal(conn, erased.WITHDRAWN_HOPS, now)
+    withdraws = any(allowed != consent.ALL for allowed in stated.values())
+    if withdraws:  # before the first no, so that a kill leaves nothing behind unnoticed; the no waits for nothing
+        _note(corpus, 0.0)
     consent.apply_statements(corpus.vault, stated, now, actor)
     given = [Agreement(account, each.yes & stated[account], each.at, each.notice) for account, each in counted]
     given = [each for each in given if each.consent]
     took = stated_consent.agree(corpus.vault, given, now, actor)
     narrowed = consent_use.narrowed_since(corpus, before)
-    reached, waits = _reach_out(corpus, settings, actor, wait)
+    left = _note_after(corpus, wait) if withdraws else None
+    reached, waits = _reach_out(corpus, settings, actor, wait) if left is None else (left, None)
     return ConsentChange(
         dry_run=False,
         accounts=len(named),
@@ -214,6 +218,35 @@ def _would_destroy(corpus: Corpus, accounts: Collection[str]) -> tuple[str, ...]
     with corpus.read() as conn:
         ids = [i for speaker in speakers if speaker is not None for i in erased.of_speaker(conn, speaker)]
         return models.would_destroy(conn, models.learners(conn, ids))
+
+
+def _note_after(corpus: Corpus, wait: float) -> FinishReport | None:
+    """Note, after a withdrawal, what it has to reach: a run that reached it before has seen nothing of it.
+
+    Returns:
+        Where another program has the records longer than is waited, the places that are not noted; else None.
+    """
+    why = _note(corpus, 0.0)
+    if why is not None and wait:
+        progress.note(f"the withdrawal counts already; its tasks are not reached yet: {why}; waiting for {wait:g} s")
+        why = _note(corpus, wait)
+    if why is None:
+        return None
+    left = f"{why}; the withdrawal counts already, so nothing of it may be opened: run the same command again"
+    return FinishReport(not_done=dict.fromkeys(erased.WITHDRAWN_HOPS, left))
+
+
+def _note(corpus: Corpus, patience: float) -> str | None:
+    """Note that places are to be reached for a withdrawal; return why that can't be done, None where it is done."""
+    records = engine(places(corpus.settings).records_url, patience)  # the corpus' own waits for long, the no must not
+    try:
+        with writing(records) as conn:
+            erased.note_withdrawal(conn, erased.WITHDRAWN_HOPS, corpus.clock())
+    except EarmarkError as error:
+        return str(error).partition(";")[0]
+    finally:
+        records.dispose()
+    return None
 
 
 def _reach_out(

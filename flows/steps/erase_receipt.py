@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from corpus.errors import Damaged, UsageError
+from corpus.errors import Damaged, SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import digest
 from corpus.storage import audit_chain
@@ -47,7 +47,16 @@ class Receipt(Result):
 
 
 def lengths(corpus: Corpus) -> dict[Log, int]:
-    """Return how many rows the logs have, before an erasure begins."""
+    """Return how many rows the logs have, before an erasure begins; nothing is erased that no receipt can be signed of.
+
+    Raises:
+        SettingsError: the audit key is missing, or is none.
+        HostFault: its file can't be read or written.
+    """
+    try:
+        checkpoints.audit_signer(corpus)
+    except SettingsError as error:
+        raise SettingsError(f"nothing is erased, as no receipt can be signed: {error}") from None
     return {log: audit_chain.length(checkpoints.engine_of(corpus, log), TABLES[log]) for log in LOGS}
 
 

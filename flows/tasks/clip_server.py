@@ -82,14 +82,12 @@ def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
 
 
 def _exchange(corpus: Corpus, sessions: ClipSessions, request: Request) -> Response:
-    """Send the browser of a valid link to its session; 404 where the link is wrong, over, or in use elsewhere."""
+    """Send the browser of a valid link to its session; 404 where the link is wrong or over."""
     task_id, query = request.path_params["task_id"], request.query_params
     annotator_id, until = query.get("who", ""), query.get("until", "")
     if not is_valid(corpus, task_id, annotator_id, until, query.get("sign", "")):
         return Response(status_code=404, headers=HEADERS)
     token = sessions.exchange(ClipLink(task_id, annotator_id, int(until)), _client(request))
-    if token is None:
-        return Response(status_code=404, headers=HEADERS)
     # relative, as a proxy may have put this server below a path of its own
     return Response(status_code=307, headers={**HEADERS, "Location": f"session/{token}.wav"})
 

@@ -1,7 +1,8 @@
 """Sessions of the clip server: a signed link is exchanged for a short session of its person, in which the clip plays.
 
-The link stays in the annotation server for days, and may be passed on, logged or guessed from a screenshot. While its
-session lives it opens nothing for anybody else, and the address of a session ends minutes after its last use.
+The link stays in the annotation server for days, and may be passed on, logged or guessed from a screenshot. It has one
+session at a time, so that two don't play from it at once unnoticed: the link takes its session over, and the older one
+ends, as the address of a person changes with the network. The address of a session ends minutes after its last use.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ class ClipSessions:
     living: dict[str, ClipSession] = field(default_factory=dict, repr=False)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def exchange(self, link: ClipLink, client: str) -> str | None:
+    def exchange(self, link: ClipLink, client: str) -> str:
         """Return the token of a session for a valid link: that of its browser where one lives, else a new one.
+
+        The new session of a person's link ends the one of before: where the person's address changed, nobody plays
+        there any more.
 
         Args:
             link: what the link says.
             client: the browser, as far as the server can tell it from others.
-
-        Returns:
-            None where the session of another browser lives, and the link is a person's.
         """
         now = self.clock()
         with self.lock:
@@ -68,8 +69,9 @@ class ClipSessions:
                 if session.client == client:
                     self.living[token] = _used(session, now)
                     return token
-            if same and link.annotator_id:
-                return None
+            if link.annotator_id:
+                for token in same:
+                    del self.living[token]
             token = secrets.token_urlsafe(24)
             self.living[token] = _used(ClipSession(link, client, now), now)
             return token

@@ -187,3 +187,12 @@ def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
         aliases.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", actor="test")
         (problem,) = status_of(world.settings).problems  # what was champion before is tainted, too
         assert "run earmark promote intent/1 --force --why TEXT," in problem
+
+
+def test_champions_of_a_home_whose_audit_log_is_broken_are_not_said_to_be_none(tmp_path: Path):
+    with round_of(tmp_path / "home", 1) as world, writing(world.corpus.records) as conn:
+        conn.execute(sa.text("UPDATE audit SET actor = 'another' WHERE seq = 1"))
+    done = earmark("doctor", *arguments(tmp_path / "home"))
+    assert "PROBLEM  audit chains: " in done.stdout
+    assert "not tried, as reading labels is written to the audit log" in done.stdout
+    assert "no champions yet" not in done.stdout

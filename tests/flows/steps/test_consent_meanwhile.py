@@ -16,7 +16,9 @@ import sqlalchemy as sa
 from corpus import door
 from corpus.errors import DoorClosed
 from corpus.handle import Corpus
+from corpus.storage.database import writing
 from corpus.tables import erased
+from corpus.vault import consent as vault_consent
 from corpus.vault import stated_consent
 from flows import pipeline, stages
 from flows.reports.doctor import examine
@@ -89,6 +91,38 @@ def test_the_command_says_what_waits_and_ends_well(world: World) -> None:
         assert closed(world.corpus, world.ids[1])
     assert "WAITS" not in earmark("consent", "set", "account-2", "--no", "annotate", *arguments(home)).stdout
     assert len(world.clips()) == 2
+
+
+@pytest.mark.slow
+def test_it_closes_the_door_while_another_program_has_the_records_and_says_what_is_left(world: World) -> None:
+    home = world.settings.home
+    given = ("consent", "set", "account-1", "--no", "annotate,train", *arguments(home))
+    with writing(world.corpus.records):
+        done = earmark(*given, "--wait", "1", "--set", "corpus.store_timeout=1")
+        assert vault_consent.consents(world.corpus.vault, [world.ids[1]])[world.ids[1]] == {"score"}
+    assert done.returncode == 1
+    (tasks, *_) = [line for line in done.stdout.splitlines() if line.startswith("NOT DONE  tasks: the database")]
+    assert "the withdrawal counts already, so nothing of it may be opened: run the same command again" in tasks
+    assert "waiting for 1 s" in done.stderr
+    assert len(world.clips()) == 4
+    assert earmark(*given).returncode == 0
+    assert len(world.clips()) == 3
+
+
+def test_a_run_that_reaches_everything_just_before_the_withdrawal_counts_leaves_it_noted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = vault_consent.apply_statements
+
+    def finished_meanwhile(*given: Any) -> None:
+        erase.finish(world.corpus, world.settings)
+        assert noted(world.corpus) == []
+        apply(*given)
+
+    monkeypatch.setattr(vault_consent, "apply_statements", finished_meanwhile)
+    with hold_corpus(world.settings.corpus, "nightly"):
+        withdraw(world, "account-1")
+    assert noted(world.corpus) == ["tasks", "annotation server"]
 
 
 def test_it_waits_for_the_home_with_a_bound(world: World) -> None:

@@ -56,6 +56,7 @@ def test_it_names_every_place_with_count_and_time_and_nobody(erased: Erased) -> 
         "tasks: 0 files",
         "annotation server: 0 tasks",
         "model registry: 0 versions",
+        "weights: of 0 versions destroyed: none",
         "sealed by checkpoint 2: 3 rows of the records, 2 rows of the vault",
     ):
         assert line in text
@@ -119,3 +120,33 @@ def test_a_place_that_was_not_reached_is_said_and_nothing_is_signed_for_nothing(
         assert "a disk is full" not in file.read_text()
         nothing = erase_receipt.write_receipt(corpus, settings.home, settings.audit, Target(()), report, before)
     assert nothing is None
+
+
+def test_nothing_is_erased_while_the_audit_key_is_missing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        arrive(corpus, 3)
+        key = checkpoints.key_file(corpus)
+    given = ("erase", "account", "account-0", "--json", *arguments(home))
+    moved = key.rename(tmp_path / "away")
+    refused = earmark(*given)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (line,) = refused.stderr.splitlines()
+    assert "nothing is erased, as no receipt can be signed: the audit key" in line
+    assert "put it back from a backup" in line
+    moved.rename(key)
+    done = json.loads(earmark(*given).stdout)
+    assert done["utterances"] == 1
+    assert "asked for: 1 utterances, 1 accounts" in Path(done["receipt"]).read_text()
+
+
+def test_what_was_erased_is_said_where_its_receipt_can_not_be_written(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with opened(small_settings(home)) as corpus:
+        arrive(corpus, 3)
+    (home / "receipts").write_text("in the way")
+    done = earmark("erase", "account", "account-0", "--json", *arguments(home))
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["utterances"] == 1
+    assert "the receipt" in done.stderr

@@ -239,10 +239,19 @@ def test_a_link_is_exchanged_for_a_session_of_its_person(clips: Clips):
     assert httpx.get(url).headers["location"] == exchanged.headers["location"]  # a page that is loaded again
     assert clips.openings() == [("person:ann", clips.utterance())] * 2
     stranger = {"User-Agent": "another browser"}
-    assert httpx.get(url, headers=stranger).status_code == 404
     assert httpx.get(session, headers=stranger).status_code == 404
     assert httpx.get(session.replace("session/", "session/x")).status_code == 404
     assert clips.openings() == [("person:ann", clips.utterance())] * 2
+
+
+def test_a_link_takes_its_session_over_from_another_address_and_the_older_one_ends(clips: Clips):
+    url, elsewhere = clips.url(1, who="ann"), {"X-Forwarded-For": "192.0.2.7"}
+    before = str(get(url).url)
+    after = get(url, headers=elsewhere)
+    assert (after.status_code, str(after.url) == before) == (200, False)
+    assert httpx.get(before).status_code == 404
+    assert httpx.get(before, headers=elsewhere).status_code == 404
+    assert httpx.get(str(after.url), headers=elsewhere).status_code == 200
 
 
 def test_a_session_ends_a_while_after_its_last_use_and_with_its_link(clips: Clips):
