@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from flows.runtime.private_files import make_files_private
 from tests import postgres, s3
+
+make_files_private()  # as the command line does: homes of tests are made in this process, too
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share homes, and so the keys of them
     # Keys of new homes are outside of them: those of tests not among the user's own.

@@ -33,7 +33,7 @@ from corpus.storage import operation_ids
 from corpus.storage.operations import committed, result_of
 from corpus.tables.ingest_batches import BATCH_ROWS
 
-REASONS: Final = (BAD_ROW, AHEAD, "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
+REASONS: Final = (BAD_ROW, AHEAD, "no_consent", "no_wake", "duplicate", *REMEDIES, "erased", "expired")
 """Every reason for a refusal, in the order of the checks."""
 
 

@@ -29,6 +29,7 @@ from corpus.ingest.usable_recordings import (
     AHEAD,
     DUPLICATE,
     ERASED,
+    EXPIRED,
     IS_AHEAD,
     MAY_CHANGE,
     Refusal,
@@ -48,7 +49,7 @@ _DUPLICATE: Final = "duplicate"
 _OF_TEXT: Final = (AHEAD, BAD_ROW, _DUPLICATE)
 """Reasons for which the row's text alone was looked at."""
 
-_OF_ROW: Final = {_DUPLICATE: DUPLICATE, "erased": ERASED}
+_OF_ROW: Final = {_DUPLICATE: DUPLICATE, "erased": ERASED, "expired": EXPIRED}
 """What is said of a row that was refused for its file before and for itself since: its file is not read again."""
 
 

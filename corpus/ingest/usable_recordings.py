@@ -15,13 +15,15 @@ from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.records.base import digest
 from corpus.storage.operations import Operation
-from corpus.tables import utterances
+from corpus.tables import retention, utterances
 from corpus.tables.ingest_batches import RefusedFile
 from corpus.vault import event_ids, identity
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
 ERASED: Final = "this event, or its customer's data up to it, was erased; leave the row out"
+
+EXPIRED: Final = "this event was in the corpus, and retention ended it; leave the row out"
 
 AHEAD: Final = "ahead"
 """Reason of a row whose time of arrival has not come yet, by the clock of this machine."""
@@ -136,10 +138,12 @@ def event_utterances(corpus: Corpus, rows: Iterable[ManifestRow | BadRow]) -> di
 
 
 def stored_refusals(conn: sa.Connection, utterance_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return reason and detail of the refusal of each utterance that is stored or was erased, by id."""
+    """Return reason and detail of the refusal of each utterance that is stored, was erased or has expired, by id."""
     ids = list(utterance_ids)
     found = dict.fromkeys(utterances.stored_ids(conn, ids), ("duplicate", DUPLICATE))
-    return found | dict.fromkeys(utterances.erased(conn, ids), ("erased", ERASED))
+    gone = utterances.erased(conn, ids)
+    found |= dict.fromkeys(gone, ("erased", ERASED))
+    return found | dict.fromkeys(retention.ended_as(conn, gone), ("expired", EXPIRED))
 
 
 def audio_detail(reason: str, fault: str, paths_from: str) -> str:

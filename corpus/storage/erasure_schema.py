@@ -21,7 +21,7 @@ erasure_hops: Final = sa.Table(  # places that an erasure has not reached yet; e
     moment("since"),
 )
 
-retention_limits: Final = sa.Table(  # days by class, as retention last applied them
+retention_limits: Final = sa.Table(  # days by class, as retention last applied them, and the day when it last ran
     "retention_limits",
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),

@@ -117,10 +117,11 @@ def _admitted(conn: sa.Connection, found: StateFindings) -> None:
                 sums[operation] = row_sums.plus(sums[operation], row_sums.from_text(row.detail["sum"]))
             else:
                 without.add(operation)
-        elif "sums" in row.detail:
-            for operation, each in row.detail["sums"].items():
-                sums[operation] = row_sums.minus(sums[operation], row_sums.from_text(each))
-        else:
+            continue
+        for operation, each in row.detail.get("sums", {}).items():
+            sums[operation] = row_sums.minus(sums[operation], row_sums.from_text(each))
+        counts.subtract(row.detail.get("counts", {}))
+        if "counts" not in row.detail:  # of an older version: of which operations these were is not known
             swept_before += row.detail["count"]
     names = ("utterance_id", "speaker_id", "consent", "arrived_at", "received_at", "operation_id")
     statement = sa.select(*(vault.keys.c[name] for name in names)).execution_options(yield_per=10_000)
@@ -132,7 +133,7 @@ def _admitted(conn: sa.Connection, found: StateFindings) -> None:
             yield dict(row._mapping)
 
     there = row_sums.sums_of_keys(rows())
-    for operation in sorted({*sums, *there}):
+    for operation in sorted({*sums, *there, *without}):
         if operation in without:
             if held[operation] > counts[operation] or (not swept_before and held[operation] < counts[operation]):
                 found.problems.append(f"keys of {operation} were added or removed beside the vault's log")

@@ -19,15 +19,17 @@ from typing import Final, Literal, TypeAlias
 import sqlalchemy as sa
 
 from corpus import home_id, key_encryption
-from corpus.errors import ChainBroken, Damaged, SettingsError
+from corpus.errors import ChainBroken, Damaged, Refused, SettingsError
 from corpus.handle import Corpus
 from corpus.records.base import canonical_json
 from corpus.settings import places
 from corpus.storage import audit_chain
 from corpus.storage import records_schema as records
 from corpus.storage.database import insert_new, reading, writing
+from corpus.storage.durable_write import write_new_file
 from corpus.storage.merkle import Peaks
 from corpus.storage.signed_note import Signer, Verifier, open_note, signer_at
+from corpus.storage.store_faults import fault_of
 from corpus.vault import vault_schema as vault
 
 Log: TypeAlias = Literal["records", "vault"]
@@ -127,9 +129,38 @@ def own_verifier(corpus: Corpus) -> Verifier:
 
 
 def key_file(corpus: Corpus) -> Path:
-    """Return the file of the private key: beside that of the key-encryption key that the settings name, or outside."""
-    named = places(corpus.settings).key_file
-    file = key_encryption.outside(home_id.of_records(corpus.records)) if named is None else named
+    """Return the file of the private key: beside that of the key-encryption key that the settings name, or outside.
+
+    Settings that name another file than before leave it where it was: where it is not beside the named file, the one
+    outside, or the one inside the home, is that of this home.
+    """
+    paths = places(corpus.settings)
+    outside = key_encryption.outside(home_id.of_records(corpus.records))
+    beside = [*([] if paths.key_file is None else [paths.key_file]), outside, paths.home / "keys" / "kek"]
+    files = [_beside(file) for file in beside]
+    return next((file for file in files if file.exists()), files[0])
+
+
+def copy_key(corpus: Corpus, to: Path) -> Path | None:
+    """Copy the private key to beside a key-encryption key that the settings will name; return where, None if no need.
+
+    Raises:
+        Refused: another key is there.
+        HostFault: it can't be read or written.
+    """
+    named, file, copy = places(corpus.settings).key_file, key_file(corpus), _beside(to)
+    if named is None or file != _beside(named) or not file.exists():
+        return None
+    try:
+        text = file.read_bytes()
+        if not write_new_file(copy, [text]) and copy.read_bytes() != text:
+            raise Refused(f"{copy} is another audit key than {file}; name another file by --to")
+    except OSError as error:
+        raise fault_of(error, f"the audit key {copy}") from error
+    return copy
+
+
+def _beside(file: Path) -> Path:
     return file.with_name(file.name + SUFFIX)
 
 

@@ -24,6 +24,7 @@ from corpus.storage.records_schema import (
     tasks,
     utterances,
 )
+from corpus.tables import retention
 from corpus.tables.leases import PERSON
 
 
@@ -47,7 +48,8 @@ class HeldRow:
     """The facts of an utterance.
 
     Attributes:
-        arrived_at, seconds, locale, device_type, state, split: of the utterance.
+        arrived_at, seconds, locale, device_type, split: of the utterance.
+        state: of the utterance; `expired` where retention ended it.
         scored: how many model versions scored it.
         chosen: rounds that chose it, each with the reason.
         tasks: its tasks by state, such as `answered`.
@@ -90,7 +92,8 @@ class Learner:
 
 def rows(conn: sa.Connection, utterance_ids: Sequence[str]) -> dict[str, HeldRow]:
     """Return the facts of the utterances that have a row, by id."""
-    found = list(fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, utterance_ids))
+    each_row = sa.select(utterances, retention.state_now().label("state_now"))
+    found = list(fetch_among(conn, each_row, utterances.c.utterance_id, utterance_ids))
     scored = _counts(conn, scores.c.utterance_id, utterance_ids)
     answered = _counts(conn, answers.c.utterance_id, utterance_ids)
     labelled = _counts(conn, labels.c.utterance_id, utterance_ids)
@@ -107,7 +110,7 @@ def rows(conn: sa.Connection, utterance_ids: Sequence[str]) -> dict[str, HeldRow
             seconds=row.num_samples / row.sample_rate,
             locale=row.locale,
             device_type=row.device_type,
-            state=row.state,
+            state=row.state_now,
             split=row.split,
             scored=scored.get(row.utterance_id, 0),
             chosen=tuple(sorted(chosen.get(row.utterance_id, ()))),

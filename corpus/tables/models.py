@@ -172,6 +172,14 @@ def to_destroy(conn: sa.Connection) -> list[tuple[Kind, str]]:
     return [(kind, str(number)) for kind, number in rows]
 
 
+def would_destroy(conn: sa.Connection, learned: Collection[tuple[Kind, str]]) -> tuple[str, ...]:
+    """Return `kind/version` of those whose weights are destroyed once these are tainted: they do not serve."""
+    gone = {(kind, number) for kind, number in learned if number in destroyed(conn, kind)}
+    serving = {(kind, number) for kind, number in learned if number == alias(conn, kind, "champion")}
+    due = {*to_destroy(conn), *learned} - gone - serving
+    return tuple(f"{kind}/{number}" for kind, number in sorted(due, key=lambda each: (each[0], int(each[1]))))
+
+
 def _times(conn: sa.Connection, kind: Kind, at: sa.ColumnElement[datetime]) -> dict[str, datetime]:
     statement = sa.select(model_versions.c.version, at.label("at")).where(model_versions.c.kind == kind)
     rows = conn.execute(statement.where(at.is_not(None))).all()

@@ -7,7 +7,7 @@ are set later; the door opens no marked row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import sqlalchemy as sa
@@ -32,6 +32,11 @@ Limits: TypeAlias = Mapping[Class, int]
 """How many days each class is kept."""
 
 NOTHING_ENDS: Final[Limits] = dict.fromkeys(CLASSES, MOST_DAYS)
+
+_RUN: Final = "last run"
+"""Row beside the applied limits, with the day when retention last ran, in days since 1970."""
+
+_FIRST_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def limits_of(settings: CorpusSettings) -> Limits:
@@ -152,8 +157,24 @@ def applied_limits(conn: sa.Connection) -> Limits:
 
 def apply_limits(corpus: Corpus, limits: Limits) -> None:
     """Store the limits that are applied from now on."""
+    _store(corpus, limits)
+
+
+def last_run(conn: sa.Connection) -> datetime | None:
+    """Return the start of the day when retention last ran; None where it never did."""
+    table = schema.retention_limits
+    days = conn.execute(sa.select(table.c.days).where(table.c.name == _RUN)).scalar()
+    return None if days is None else _FIRST_DAY + timedelta(days=int(days))
+
+
+def note_run(corpus: Corpus, now: datetime) -> None:
+    """Store that retention ran now."""
+    _store(corpus, {_RUN: (now - _FIRST_DAY).days})
+
+
+def _store(corpus: Corpus, days: Mapping[str, int]) -> None:
     table = schema.retention_limits
     update = sa.update(table).where(table.c.name == sa.bindparam("which")).values(days=sa.bindparam("limit"))
     with writing(corpus.records) as conn:
-        insert_new(conn, table, [{"name": name, "days": days} for name, days in limits.items()])
-        conn.execute(update, [{"which": name, "limit": days} for name, days in limits.items()])
+        insert_new(conn, table, [{"name": name, "days": each} for name, each in days.items()])
+        conn.execute(update, [{"which": name, "limit": each} for name, each in days.items()])

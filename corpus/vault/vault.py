@@ -5,6 +5,7 @@ It is written before the records, so a kill leaves at most a key without a row, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -312,7 +313,8 @@ def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime
             statement = sa.delete(keys).where(keys.c.utterance_id == sa.bindparam("id"), keys.c.touched_at < older_than)
             conn.execute(statement, [{"id": i} for i in ids])
             sums = {name: row_sums.to_text(each) for name, each in row_sums.sums_of_keys(going).items()}
-            audit_chain.append(conn, audit_table, "sweep", actor, {**_count_and_digest(ids), "sums": sums})
+            detail = {"sums": sums, "counts": Counter(row["operation_id"] for row in going)}
+            audit_chain.append(conn, audit_table, "sweep", actor, {**_count_and_digest(ids), **detail})
         scrub(vault.engine, (keys, accounts))
     return len(ids)
 

@@ -101,9 +101,11 @@ def audit_prove(
 def audit_key(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Print the public key of the checkpoints and receipts; give it to those who verify them."""
     from corpus.tables.checkpoints import own_verifier
+    from flows.runtime.sealing import seal_or_note
 
-    with open_home(config, overrides) as (corpus, _):
+    with open_home(config, overrides) as (corpus, settings):
         text = own_verifier(corpus).text()
+        seal_or_note(corpus, settings.audit)  # so that a home with a key has a checkpoint
     if as_json:
         console.show_json({"key": text})
     else:

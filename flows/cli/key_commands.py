@@ -22,11 +22,16 @@ def move(
     as_json: Json = False,
 ) -> None:
     """Move the key of an older home out of it, to `~/.config/earmark/keys`, where new homes have theirs."""
+    from corpus.tables.checkpoints import key_file
     from flows.steps import key
 
     with open_home(config, overrides, lock="key move") as (corpus, _):
         report = key.move(corpus, dry_run=dry_run)
+        audit_key = key_file(corpus)
     show_result(report, as_json, _show_moved)
+    if not dry_run and not as_json:
+        other = f", and of the audit key {audit_key}," if audit_key.exists() else ""
+        console.note(f"keep a copy of the key at its new place{other} apart from backups of the home")
 
 
 @key_app.command()
@@ -55,8 +60,6 @@ def rotate(
 def _show_moved(report: KeyMoved) -> None:
     """Print where the key was and is."""
     console.show_pairs("would move" if report.dry_run else "moved", {"from": report.before, "to": report.after})
-    if not report.dry_run:
-        console.note("back up the key at its new place, apart from backups of the home")
 
 
 def _show_rotated(report: KeyRotated) -> None:

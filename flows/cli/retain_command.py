@@ -19,7 +19,9 @@ def retain(
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="End also what limits that were not applied before would end, however much it is."),
+        typer.Option(
+            "--yes", help="End also what new limits, a clock that moved on, or late rows would end, however much it is."
+        ),
     ] = False,
     config: Config = None,
     overrides: Set = None,

@@ -34,6 +34,9 @@ from flows.runtime.results import Result
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """Everything that the door has of an utterance."""
 
+GONE: Final = ("erased", "expired")
+"""States of utterances of which ids, times and counts alone are left."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeldContent(Result):
@@ -91,7 +94,7 @@ class AccessReport(Result):
         utterances: by time of arrival.
         heard: how many of them were heard.
         people: by how many people altogether.
-        seconds: how long they are together [s].
+        seconds: how long those that are still there are together [s].
         uses: by use, whether it may be made now, since when, of how many utterances.
         notice: version of the notice that the customer saw, where it was stated apart from rows.
         stated: consents that were withdrawn or agreed to apart from what each utterance was ingested with.
@@ -178,7 +181,7 @@ def access(corpus: Corpus, people: PeopleSettings, account: str, *, content: boo
         utterances=utterances,
         heard=sum(each.heard_by > 0 for each in utterances),
         people=len(set().union(*(each.people for each in heard.values()))),
-        seconds=sum(each.facts.seconds for each in utterances if each.facts is not None),
+        seconds=sum(each.facts.seconds for each in utterances if each.facts and each.facts.state not in GONE),
         uses={} if consents is None else consents.uses,
         stated=tuple(held_vault.stated(corpus.vault, known.speaker_id)),
         learned=tuple(learned),

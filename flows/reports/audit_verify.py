@@ -26,6 +26,16 @@ NO_ANCHOR = (
 
 NO_CHECKPOINT = "no checkpoint was signed yet; the next command that adds to the logs signs one"
 
+KEY_ALONE = (
+    "the audit key is there, and no checkpoint: none was signed yet, as in a home or a backup of before, or they were"
+    " removed; without a checkpoint at an anchor these can't be told apart"
+)
+
+NEW_ANCHOR = (
+    "if you put back a backup, keep the anchor as it is, as evidence, and set audit.anchor to a new place; see Backup"
+    " and restore in docs/operations.md"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditVerification(Result):
@@ -69,15 +79,19 @@ def verify_logs(corpus: Corpus, place: str | None, key: Verifier | None = None) 
         place: anchor with copies of the checkpoints; None for none.
         key: public key that the checkpoints must be signed by; None for that of the home.
     """
+    # The copies first, then the home's own, then the logs: each only grows, and a command may add to all of them now.
+    copies = None if place is None else _read_copies(corpus, place)
+    notes = {log: checkpoints.stored_notes(corpus, log) for log in LOGS}
+    own = key or _own_key(corpus)
     trees, broken = _trees(corpus)
     sizes = {log: len(trees[log].levels[0]) for log in LOGS}
     problems = tuple(f"{log}: {problem}" for log, problem in broken.items())
     report = AuditVerification(sizes["records"], sizes["vault"], anchor=place, problems=problems)
-    own = key or _own_key(corpus)
+    found: list[Checkpoint] = []
     if own is None:
-        report = _without_key(corpus, report)
+        report = _without_key(corpus, report, notes)
     else:
-        found, wrong = _stored(corpus, own, trees, broken)
+        found, wrong = _stored(notes, own, trees, broken)
         newest = found[-1] if found else None
         unsealed = sum(sizes.values()) - (sum(head.size for head in newest.heads.values()) if newest else 0)
         report = replace(
@@ -88,10 +102,8 @@ def verify_logs(corpus: Corpus, place: str | None, key: Verifier | None = None) 
             problems=(*report.problems, *wrong),
         )
         if newest is None and not wrong:
-            report = _noted(
-                report, "the audit key is there, and no checkpoint: they were removed", wrong=bool(unsealed)
-            )
-    report = _noted(report, NO_ANCHOR) if place is None else _with_anchor(report, place, corpus, own, trees, broken)
+            report = _noted(report, KEY_ALONE)
+    report = _noted(report, NO_ANCHOR) if copies is None else _with_anchor(report, copies, own, found, trees, broken)
     if report.unsealed and report.newest is not None:
         report = _noted(report, f"{report.unsealed} rows came after the last checkpoint; the chain alone has them")
     if broken:
@@ -129,8 +141,10 @@ def _own_key(corpus: Corpus) -> Verifier | None:
     return None if signer is None else signer.verifier
 
 
-def _without_key(corpus: Corpus, report: AuditVerification) -> AuditVerification:
-    if any(checkpoints.stored_notes(corpus, log) for log in LOGS):
+def _without_key(
+    corpus: Corpus, report: AuditVerification, notes: Mapping[Log, Mapping[int, str]]
+) -> AuditVerification:
+    if any(notes.values()):
         line = (
             f"the audit key {checkpoints.key_file(corpus)} is missing: put it back, or give its public key with --key"
         )
@@ -142,11 +156,11 @@ def _without_key(corpus: Corpus, report: AuditVerification) -> AuditVerification
 
 
 def _stored(
-    corpus: Corpus, key: Verifier, trees: Mapping[Log, Tree], broken: Collection[Log]
+    notes: Mapping[Log, Mapping[int, str]], key: Verifier, trees: Mapping[Log, Tree], broken: Collection[Log]
 ) -> tuple[list[Checkpoint], list[str]]:
     """Return the checkpoints that the home stores, oldest first, and what is wrong with them."""
-    in_records, in_vault = (checkpoints.stored_notes(corpus, log) for log in LOGS)
-    every = in_vault | in_records
+    in_records, in_vault = (notes[log] for log in LOGS)
+    every = {**in_vault, **in_records}
     problems: list[str] = []
     # One that is in the vault alone is that of a process that was killed before it was in both.
     if lost := [counter for counter in in_records if counter not in in_vault]:
@@ -159,56 +173,100 @@ def _stored(
     return found, problems + wrong
 
 
+@dataclass(frozen=True, slots=True)
+class _Copies:
+    """What an anchor has.
+
+    Attributes:
+        place: of the anchor.
+        notes: the copies, oldest first.
+        fault: why they can't be read; None where they were.
+        is_absent: whether there is nothing at the place, as before the first checkpoint.
+    """
+
+    place: str
+    notes: Sequence[str] = ()
+    fault: str | None = None
+    is_absent: bool = False
+
+
+def _read_copies(corpus: Corpus, place: str) -> _Copies:
+    try:
+        return _Copies(place, anchor.read_notes(place, corpus.settings.store_timeout))
+    except UsageError as error:
+        return _Copies(place, fault=str(error), is_absent=True)
+    except EarmarkError as error:
+        return _Copies(place, fault=str(error))
+
+
 def _with_anchor(
     report: AuditVerification,
-    place: str,
-    corpus: Corpus,
+    copies: _Copies,
     key: Verifier | None,
+    own: Sequence[Checkpoint],
     trees: Mapping[Log, Tree],
     broken: Collection[Log],
 ) -> AuditVerification:
+    """Return the report with what the copies say beside the home's `own` checkpoints."""
+    if copies.fault is not None:
+        return _noted(report, copies.fault, wrong=report.newest is not None or not copies.is_absent)
     if key is None:
-        return _noted(
-            report, f"the copies at {place} were not compared, as there is no key", wrong=bool(report.records)
-        )
-    try:
-        notes = anchor.read_notes(place, corpus.settings.store_timeout)
-    except UsageError as error:
-        return _noted(report, str(error), wrong=report.newest is not None)
-    except EarmarkError as error:
-        return _noted(report, str(error), wrong=True)
-    found, problems = _compared("the anchor", notes, key, trees, broken)
+        line = f"the copies at {copies.place} were not compared, as there is no key"
+        return _noted(report, line, wrong=bool(copies.notes))
+    found, problems = _compared("the anchor", copies.notes, key, trees, broken, own)
     counters = [each.counter for each in found]
     if any(b <= a for a, b in itertools.pairwise(counters)):
         problems.append("the anchor has checkpoints twice, or in another order than they were signed in")
     report = replace(report, anchored=len(found), problems=(*report.problems, *problems))
+    if _parted(found, own) is not None:
+        return report
     newest, stored = max(counters, default=0), report.newest or 0
     if newest > stored:
-        line = f"the anchor has checkpoint {newest}, the home has {stored} at most: both databases are of an older day"
-        return _noted(report, line, wrong=True)
+        home = f"{stored} at most:" if stored else "none: they were removed, or"
+        line = f"the anchor has checkpoint {newest}, the home has {home} both databases are of an older day"
+        return _noted(report, f"{line}; {NEW_ANCHOR}", wrong=True)
     if newest < stored:
         return _noted(report, f"the anchor lacks {stored - newest} checkpoints; the next command adds them")
     return report
 
 
+def _parted(copies: Sequence[Checkpoint], own: Sequence[Checkpoint]) -> Checkpoint | None:
+    """Return the first checkpoint of an anchor of which the home signed another one; None where there is none."""
+    by_counter = {each.counter: each for each in own}
+    return next((each for each in copies if by_counter.get(each.counter, each) != each), None)
+
+
 def _compared(
-    where: str, notes: Sequence[str], key: Verifier, trees: Mapping[Log, Tree], broken: Collection[Log]
+    where: str,
+    notes: Sequence[str],
+    key: Verifier,
+    trees: Mapping[Log, Tree],
+    broken: Collection[Log],
+    own: Sequence[Checkpoint] = (),
 ) -> tuple[list[Checkpoint], list[str]]:
-    """Return the checkpoints of notes, and where a log that is not broken is first not what they say."""
+    """Return the checkpoints of notes, and where a log that is not broken is first not what they say.
+
+    From the first one on of which the home signed another one, they are about other rows and not compared.
+    """
     found: list[Checkpoint] = []
     problems: list[str] = []
-    wrong = set(broken)
     for position, note in enumerate(notes, 1):
         try:
-            checkpoint = read_checkpoint(note, key)
+            found.append(read_checkpoint(note, key))
         except Damaged as error:
             problems.append(f"{where}, checkpoint {position}: {error}")
-            continue
-        found.append(checkpoint)
+    parted = _parted(found, own)
+    wrong = set(broken)
+    for checkpoint in found[: None if parted is None else found.index(parted)]:
         for log in LOGS:
             if log not in wrong and (line := _difference(where, checkpoint, log, trees[log])):
                 wrong.add(log)
                 problems.append(line)
+    if parted is not None:
+        problems.append(
+            f"the home was put back to before checkpoint {parted.counter} of {where}, signed"
+            f" {parted.at:%Y-%m-%d %H:%M} UTC, and went on, or its logs were written and signed anew; {NEW_ANCHOR}"
+        )
     return found, problems
 
 

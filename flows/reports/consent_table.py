@@ -8,7 +8,7 @@ from typing import Any, Final
 from flows.reports.report_words import worded
 from flows.runtime import console
 
-REACHED: Final = ("tasks", "task_files", "answer_lines", "withdrawn", "removed_there")
+REACHED: Final = ("tasks", "task_files", "answer_lines", "withdrawn", "destroyed", "removed_there")
 """What of the document of a `FinishReport` a withdrawal has."""
 
 
@@ -31,6 +31,8 @@ def show_change(document: Mapping[str, Any]) -> None:
     done = document.get("reached") or {}
     reached = worded("withdrawal", {name: done[name] for name in REACHED if name in done})
     title = "would be stated, nothing is changed" if document["dry_run"] else "consent stated"
+    if "weights" in document:
+        reached["versions whose weights would be destroyed"] = ", ".join(document["weights"]) or "none"
     console.show_pairs(title, worded("consent", pairs) | reached)
     if faults := document.get("faults"):
         console.show_lines("faulty lines", [f"line {each['line']}: {each['detail']}" for each in faults])

@@ -6,6 +6,7 @@ from corpus.handle import Corpus
 from corpus.tables import models, retention
 from corpus.vault import vault
 from flows.models import expired
+from flows.models.retention_due import find_due
 from flows.reports.doctor_content import Found
 from flows.runtime.settings import RetentionSettings
 
@@ -18,18 +19,17 @@ def check_retention(corpus: Corpus, settings: RetentionSettings) -> Found:
     now = corpus.clock()
     with corpus.read() as conn:
         unfinished = retention.unfinished(conn)
-        due = retention.expired(conn, retention.limits_of(corpus.settings), now)
         weights = models.to_destroy(conn)
         problems = expired.overdue(conn, settings, now)
         gone = retention.gone(conn)
+    due = find_due(corpus, unbounded=True).ids
+    refused = find_due(corpus, unbounded=False).refused
     over = sorted({i for ids in due.values() for i in ids} - set(unfinished))
     with_key = vault.ids_with_key(corpus.vault, gone)
     if over:
         counts = ", ".join(f"{len(ids)} {name}" for name, ids in due.items())
-        problems.append(
-            f"{len(over)} utterances have expired and still have their keys ({counts}); run earmark retain, as the next"
-            " earmark nightly does"
-        )
+        remedy = refused or "run earmark retain, as the next earmark nightly does"
+        problems.append(f"{len(over)} utterances have expired and still have their keys ({counts}); {remedy}")
     if unfinished:
         problems.append(
             f"retention has not finished with {len(unfinished)} utterances; run earmark doctor --repair, as the next"

@@ -53,6 +53,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "task_files": "files removed",
         "answer_lines": "refused lines of answers removed",
         "withdrawn": "versions that learned from what may no longer be trained on",
+        "destroyed": "versions whose weights were destroyed",
         "removed_there": "tasks removed from the annotation server",
     },
     "score": {

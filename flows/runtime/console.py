@@ -16,7 +16,7 @@ MOST_REFUSED: Final = 10
 MOST_NUMBERS: Final = 5
 """How many line numbers are printed with a reason."""
 
-ONE_DETAIL: Final = frozenset({"missing_file", "ahead", "no_consent", "no_wake", "duplicate", "erased"})
+ONE_DETAIL: Final = frozenset({"missing_file", "ahead", "no_consent", "no_wake", "duplicate", "erased", "expired"})
 """Reasons for which the refused rows of a manifest all have the same detail, listed or not."""
 
 PLAIN_WIDTH: Final = 120

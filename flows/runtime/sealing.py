@@ -41,9 +41,13 @@ class AuditSettings(BaseModel):
 
 def seal_if_grown(corpus: Corpus, settings: AuditSettings) -> None:
     """Seal the logs where this process added to one of them."""
-    if corpus.read_only or not any(
-        audit_chain.has_appended(engine) for engine in (corpus.records, corpus.vault.engine)
-    ):
+    if any(audit_chain.has_appended(engine) for engine in (corpus.records, corpus.vault.engine)):
+        seal_or_note(corpus, settings)
+
+
+def seal_or_note(corpus: Corpus, settings: AuditSettings) -> None:
+    """Seal the logs, unless the home can only be read; what stands in the way is noted."""
+    if corpus.read_only:
         return
     try:
         seal(corpus, settings)

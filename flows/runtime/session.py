@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.names import printable
+from corpus.tables.checkpoints import SUFFIX
 from flows.runtime.damage import leaving_out
 from flows.runtime.lock import hold_corpus
 from flows.runtime.machine_faults import machine_fault, own_line
@@ -97,7 +98,10 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
     """
     corpus = open_corpus(settings.corpus, create=create)
     if corpus.made_key is not None:
-        note(f"without {corpus.made_key} nothing of the home can be read, and it is in no copy of the home; back it up")
+        note(
+            f"without {corpus.made_key} nothing of the home can be read, and it is in no copy of the home; back it up,"
+            f" and {corpus.made_key}{SUFFIX} beside it, which signs the audit logs"
+        )
     try:
         with leaving_out() as on_damaged:
             try:

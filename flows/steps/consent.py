@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +20,9 @@ from corpus.ingest.manifest_row import ConsentStatement, parse_statement
 from corpus.settings import places
 from corpus.storage.database import engine, writing
 from corpus.storage.json_lines import read_lines, strict_json
-from corpus.tables import consent_use, erased
+from corpus.tables import consent_use, erased, models
 from corpus.tables.consent_use import Narrowed
-from corpus.vault import consent, stated_consent
+from corpus.vault import consent, find, stated_consent
 from corpus.vault.stated_consent import Agreement
 from flows.runtime import progress
 from flows.runtime.lock import hold_when_free
@@ -96,6 +96,8 @@ class ConsentChange(Result):
         narrowed: what was taken out of use; None where nothing was, and with `dry_run`.
         reached: what was taken back from people and models; None with `dry_run`, and where nothing was left to do.
         waits: why that is done later, and by whom; None where it was done.
+        weights: versions whose weights would be destroyed, as they learned from what may no longer be trained on; None
+            without `dry_run`.
     """
 
     dry_run: bool
@@ -109,6 +111,7 @@ class ConsentChange(Result):
     narrowed: Narrowed | None = None
     reached: FinishReport | None = None
     waits: str | None = None
+    weights: tuple[str, ...] | None = None
 
 
 def show(corpus: Corpus, account: str) -> ConsentReport:
@@ -170,7 +173,8 @@ def change(
     named = {account for account, _ in wanted}
     unknown = len(named - stated_consent.known(corpus.vault, named))
     if dry_run:
-        return ConsentChange(dry_run=True, accounts=len(named), unknown=unknown, unnoticed=unnoticed)
+        weights = _would_destroy(corpus, {account for account, each in counted if "train" in each.no})
+        return ConsentChange(dry_run=True, accounts=len(named), unknown=unknown, unnoticed=unnoticed, weights=weights)
     before = consent_use.before(corpus)
     now = corpus.clock()
     stated: dict[str, frozenset[str]] = {}
@@ -235,6 +239,14 @@ def _note(corpus: Corpus, patience: float) -> str | None:
     finally:
         records.dispose()
     return None
+
+
+def _would_destroy(corpus: Corpus, accounts: Collection[str]) -> tuple[str, ...]:
+    """Return the versions whose weights go where nothing of the accounts may be trained on any more."""
+    speakers = [find.find_account(corpus.vault, account).speaker_id for account in sorted(accounts)]
+    with corpus.read() as conn:
+        ids = [i for speaker in speakers if speaker is not None for i in erased.of_speaker(conn, speaker)]
+        return models.would_destroy(conn, models.learners(conn, ids))
 
 
 def _reach_out(

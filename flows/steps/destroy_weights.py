@@ -1,6 +1,9 @@
 """Destroy the weights of tainted versions everywhere, once they do not serve; their counts stay in lineage.
 
-Which are due follows from the records alone, so what is killed, or does not answer, is done the next time.
+Which are due follows from the records alone, so what is killed, or does not answer, is done the next time. What the
+records do not name is left alone: it may be somebody's model, or what a restored home of before has no rows of. A
+training that was killed after it registered is repeated with the files that it left, and is tainted then where what it
+learned from is gone.
 """
 
 from __future__ import annotations
@@ -17,31 +20,26 @@ from flows.models.registry import KINDS
 from training.tracking.store import Tracking, TrackingSettings
 
 
-def destroy_weights(corpus: Corpus, home: Path, settings: TrackingSettings, *, strays: bool = False) -> tuple[str, ...]:
+def destroy_weights(corpus: Corpus, home: Path, settings: TrackingSettings) -> tuple[str, ...]:
     """Destroy the weights of the tainted versions that do not serve; return `kind/version` of each.
 
     Args:
         corpus: the handle.
         home: EARMARK_HOME.
         settings: where MLflow's store is.
-        strays: destroy also what killed trainings left in a store of the home itself, as nobody can tell what it
-            learned from.
     """
     from training.tracking.store import open_tracking
 
     with corpus.read() as conn:
         due = store.to_destroy(conn)
-    if not due and not strays:
+    if not due:
         return ()
     tracking = open_tracking(settings, home)
     for kind, number in due:
         _destroy(corpus, home, tracking, kind, number)
-    if strays and settings.uri is None:
-        _destroy_strays(corpus, home, tracking)
-    if due:
-        registry.forget_loaded()
-        work_folder.clear(home)
-        mirror_versions(corpus, tracking)
+    registry.forget_loaded()
+    work_folder.clear(home)
+    mirror_versions(corpus, tracking)
     return tuple(f"{kind}/{number}" for kind, number in due)
 
 
@@ -56,17 +54,6 @@ def _destroy(corpus: Corpus, home: Path, tracking: Tracking, kind: Kind, number:
         if not op.done:
             store.put_destroyed(op.conn, kind, number, corpus.clock())
             op.result = {"kind": kind, "version": number}
-
-
-def _destroy_strays(corpus: Corpus, home: Path, tracking: Tracking) -> None:
-    from training.tracking.weights import destroy_unrecorded, destroy_unregistered
-
-    kept = _kept(corpus, home)
-    for kind in KINDS:
-        with corpus.read() as conn:
-            recorded = {version.version for version in store.versions(conn, kind)}
-        destroy_unrecorded(tracking, kind, recorded, kept)
-    destroy_unregistered(tracking, home, kept)
 
 
 def _kept(corpus: Corpus, home: Path) -> list[str]:

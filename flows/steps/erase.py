@@ -18,7 +18,6 @@ from corpus.tables import erased, erasure, models, orphans, retention, utterance
 from corpus.tables.erased import Footprint, Hop
 from corpus.vault import consent
 from flows.models.aliases import mirror_versions
-from flows.models.registry import KINDS
 from flows.models.rows_gone import mark_figures
 from flows.models.tainted import tainted_champions
 from flows.runtime import progress
@@ -118,10 +117,8 @@ class FinishReport(Result):
 def preview(corpus: Corpus, target: Target) -> EraseReport:
     """Return what an erasure would take away; nothing is changed."""
     with corpus.read() as conn:
-        report = _report(erased.footprint(conn, target.utterance_ids, corpus.clock()), target.notes)
-        serving = {f"{kind}/{models.alias(conn, kind, 'champion')}" for kind in KINDS}
-        due = {f"{kind}/{version}" for kind, version in models.to_destroy(conn)}
-    return replace(report, weights=tuple(sorted((due | set(report.tainted)) - serving)))
+        held = erased.footprint(conn, target.utterance_ids, corpus.clock())
+        return replace(_report(held, target.notes), weights=models.would_destroy(conn, held.versions))
 
 
 def _report(held: Footprint, notes: tuple[str, ...]) -> EraseReport:
@@ -283,9 +280,7 @@ def _reach(hop: Hop, corpus: Corpus, settings: SettingsOfErase, actor: str, repo
     if hop == "annotation server":
         return replace(report, removed_there=annotation_backends.remove_closed(corpus, settings))
     if hop == "weights":
-        begun = "weights" in _noted(corpus)
-        gone = destroy_weights(corpus, settings.home, settings.tracking, strays=begun)
-        return replace(report, destroyed=gone)
+        return replace(report, destroyed=destroy_weights(corpus, settings.home, settings.tracking))
     from training.tracking.store import open_tracking
 
     tracking = open_tracking(settings.tracking, settings.home)

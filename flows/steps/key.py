@@ -16,6 +16,7 @@ from corpus.handle import Corpus
 from corpus.key_encryption import KeyPlace
 from corpus.settings import places
 from corpus.storage import cipher
+from corpus.tables import checkpoints
 from corpus.vault import identity
 from corpus.vault import rewrap as vault_rewrap
 from corpus.vault.rewrap import Rewrapped
@@ -83,7 +84,7 @@ def rotate(corpus: Corpus, actor: str, *, to: Path | None, keep: Path | None, dr
 
     Raises:
         UsageError: `to` is missing, or given for a key that the home finds itself.
-        Refused: the file has the key of today.
+        Refused: the file has the key of today, or another audit key lies beside it.
         SettingsError: a file can't be written, or others can read it.
     """
     place = place_of_key(corpus)
@@ -103,10 +104,14 @@ def rotate(corpus: Corpus, actor: str, *, to: Path | None, keep: Path | None, dr
     key = key_encryption.read(file)
     if key == corpus.vault.kek:
         raise Refused(f"{file} has the key of today; delete it, or name another file by --to")
+    audit_key = None if to is None else checkpoints.copy_key(corpus, to)
     with progress.track("wrapping the vault by a new key", values, "values") as advance:
         rewrapped = vault_rewrap.rewrap(corpus.vault, key, actor, advance)
     if to is None and place.file is not None:
         key_encryption.take_over(place.file)
         return KeyRotated(str(place), values, rewrapped)
     how = f"set EARMARK_KEK_FILE or corpus.key_file to {file}" if place.file else f"give the key in {file} by {place}"
-    return KeyRotated(str(file), values, rewrapped, f"{how} before the next command: the one of before opens nothing")
+    next_step = f"{how} before the next command: the one of before opens nothing"
+    if audit_key is not None:
+        next_step += f"; the audit key was copied to {audit_key}"
+    return KeyRotated(str(file), values, rewrapped, next_step)

@@ -7,9 +7,9 @@ and are due for a retraining, see `flows.models.expired`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -17,15 +17,10 @@ from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.tables import erased, expiry, models, retention, utterances
 from corpus.tables.retention import Class
+from flows.models.retention_due import WEEK, Due, find_due
 from flows.runtime.results import Result, Skipped
 from flows.steps import erase
 from flows.steps.erase import FinishReport, SettingsOfErase
-
-FEW: Final = 10
-"""How many utterances shorter limits end without a question, however few there are."""
-
-SHARE: Final = 0.01
-"""Of more than this share of what is held otherwise, and more than `FEW`, shorter limits end none without a question."""
 
 
 class SettingsOfRetain(SettingsOfErase, Protocol):
@@ -45,7 +40,7 @@ class RetainReport(Result):
         learned: versions that learned from them.
         weights: tainted versions that do not serve, whose weights are destroyed with it.
         datasets: folders outside the home that hold a copy, which no retention reaches.
-        refused: why what shorter limits would end was not ended; None where all was.
+        refused: why what nothing explains was not ended; None where all was.
         finished: what was done in the places beyond the records; None before it was done.
     """
 
@@ -62,52 +57,6 @@ class RetainReport(Result):
     datasets: tuple[str, ...] = ()
     refused: str | None = None
     finished: FinishReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What is to end by class; with the reason where what shorter limits would end is left out of it."""
-
-    ids: Mapping[Class, list[str]] = field(default_factory=dict)
-    refused: str | None = None
-
-    @property
-    def all_ids(self) -> list[str]:
-        """Return all ids, sorted."""
-        return sorted(i for ids in self.ids.values() for i in ids)
-
-
-def find_due(corpus: Corpus, *, unbounded: bool) -> Due:
-    """Return what is to end now.
-
-    What the limits that were applied last would end, is; there is no bound to it. Where other limits would end much
-    more, they may be a mistake: that is left out, and named.
-
-    Args:
-        corpus: the handle.
-        unbounded: end it all the same.
-    """
-    limits, now = retention.limits_of(corpus.settings), corpus.clock()
-    with corpus.read() as conn:
-        due = retention.expired(conn, limits, now)
-        before = retention.applied_limits(conn)
-        if unbounded or all(limits[name] >= before[name] for name in retention.CLASSES):
-            return Due(due)
-        scheduled = retention.expired(conn, {name: max(limits[name], before[name]) for name in limits}, now)
-        held = len(utterances.live_ids(conn)) - _count(scheduled.values())
-    more = _count(due.values()) - _count(scheduled.values())
-    if more <= max(FEW, SHARE * held):
-        return Due(due)
-    return Due(
-        scheduled,
-        f"limits of retention that were not applied before would end {more} of the {held} utterances that are held, and"
-        " none of these was ended; read the list of earmark retain --dry-run, then correct corpus.retention_days and "
-        "those beside it, or run earmark retain --yes",
-    )
-
-
-def _count(lists: Collection[list[str]]) -> int:
-    return sum(map(len, lists))
 
 
 def preview(corpus: Corpus) -> RetainReport:
@@ -145,17 +94,20 @@ def retain(
         corpus: the handle.
         settings: where tasks, answers and versions are.
         actor: who does it, for the audit chain.
-        unbounded: end also what limits that were not applied before would end, however much it is.
+        unbounded: end also what neither limits that were applied before nor time explain, however much it is.
     """
     due = find_due(corpus, unbounded=unbounded)
     with corpus.read() as conn:
         report = _report(corpus, conn, due)
-        applied = retention.applied_limits(conn)
+        applied, last = retention.applied_limits(conn), retention.last_run(conn)
     if due.ids:
         erased.begin(corpus, (), due.ids)
         expiry.expire_marked(corpus, actor)
     if due.refused is None and applied != report.limits:
         retention.apply_limits(corpus, report.limits)
+    now = corpus.clock()
+    if due.refused is None or (last is not None and last <= now <= last + WEEK):  # not by a clock that may be ahead
+        retention.note_run(corpus, now)
     done = erase.finish(corpus, settings, actor)
     return replace(report, finished=done if isinstance(done, FinishReport) else FinishReport())
 

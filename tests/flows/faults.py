@@ -35,6 +35,7 @@ from flows.reports.audit_verify import verify_audit
 from flows.reports.doctor import examine
 from flows.runtime.home_secret import sign_in
 from flows.runtime.prefect_server import PrefectSettings, prefect_server
+from flows.runtime.private_files import make_files_private
 from tests import postgres, s3
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, header, move_home, small_settings, state
@@ -397,6 +398,7 @@ def main() -> None:
             "the clock is shifted by a small C library; install a C compiler, or leave these faults out by --fault"
         )
     failed = 0
+    make_files_private()  # as the command line does: the prepared home is made in this process
     with tempfile.TemporaryDirectory(prefix="earmark-faults-") as folder:
         os.environ["XDG_CONFIG_HOME"] = str(Path(folder) / "config")  # keys of these homes are not among the user's
         world = prepared(Path(folder) / "prepared")

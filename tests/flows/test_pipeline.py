@@ -56,8 +56,8 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     assert again.export == report.export
     assert again.score == again.rescore == Skipped("the night's round was chosen before")
     assert list(report.to_json()) == [
-        "night", "erase", "sweep", "merge", "replace tainted", "retrain asr", "retrain intent", "ingest", "score",
-        "rescore", "sample", "export", "page",
+        "night", "erase", "sweep", "merge", "retain", "replace tainted", "retrain asr", "retrain intent",
+        "ingest", "score", "rescore", "sample", "export", "page",
     ]  # fmt: skip
     assert Path(report.page).read_text().startswith("<!doctype html>")
     assert again.page == report.page

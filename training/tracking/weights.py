@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from corpus.errors import EarmarkError
-from corpus.records.base import Kind
 from corpus.storage.durable_write import sync
-from training.tracking.registry import model_name
 from training.tracking.store import Tracking, store_errors
 from training.tracking.version_files import local_path, path_or_uri
 
@@ -43,40 +41,6 @@ def destroy_files(tracking: Tracking, run_id: str, model_uri: str, kept: Collect
     folder = local_path(model_uri)
     if folder is not None and folder.exists() and not _holds(str(folder), kept):
         _remove(folder)
-
-
-def destroy_unrecorded(tracking: Tracking, kind: Kind, recorded: Collection[str], kept: Collection[str]) -> int:
-    """Destroy the versions that only the registry has: of trainings that were killed; return how many.
-
-    Nobody can tell what they learned from. The store must be of this home alone.
-    """
-    name = model_name(tracking, kind)
-    with store_errors(tracking.uri):
-        found = [
-            each
-            for each in tracking.client.search_model_versions(f"name = '{name}'")
-            if str(each.version) not in recorded
-        ]
-        for each in found:  # the version goes first: a retraining that finds it would use its files
-            tracking.client.delete_model_version(name, str(each.version))
-    for each in found:
-        destroy_files(tracking, str(each.run_id), str(each.source), kept)
-    return len(found)
-
-
-def destroy_unregistered(tracking: Tracking, home: Path, kept: Collection[str]) -> int:
-    """Destroy files that a killed training stored in a run and never registered; return of how many runs.
-
-    Only what is in the home, which no other home uses.
-    """
-    with store_errors(tracking.uri):
-        place = local_path(str(tracking.client.get_experiment(tracking.experiment_id).artifact_location))
-    if place is None or not place.resolve().is_relative_to(home.resolve()):
-        return 0
-    stray = [folder for folder in place.glob(f"*/artifacts/{MODEL}") if not _holds(str(folder), kept)]
-    for folder in stray:
-        _remove(folder)
-    return len(stray)
 
 
 def _artifacts(tracking: Tracking, run_id: str) -> str | None:

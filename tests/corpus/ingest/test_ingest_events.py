@@ -14,7 +14,7 @@ from corpus.ingest.manifest_survey import survey
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import erasure
+from corpus.tables import erasure, expiry, retention
 from corpus.vault import consent, vault
 from tests.corpus.arrivals import utterance_of
 from tests.corpus.ingest.test_ingest import everything, row, write
@@ -50,6 +50,15 @@ def test_one_customers_erasure_keeps_out_nobody_else(corpus: Corpus, tmp_path: P
     assert speaker is not None
     erasure.erase_speaker(corpus, speaker)
     assert offered(corpus, tmp_path, "b", 0, 1, 2) == (1, {"erased": 2})
+
+
+def test_what_retention_ended_is_not_said_to_be_erased(corpus: Corpus, tmp_path: Path) -> None:
+    offered(corpus, tmp_path, "a", 0, 1)
+    with writing(corpus.records) as conn:
+        retention.mark(conn, {"unchosen": [utterance_of(corpus, "customer-0", "1")]})
+    expiry.expire_marked(corpus)
+    erasure.erase_utterances(corpus, [utterance_of(corpus, "customer-1", "1")])
+    assert offered(corpus, tmp_path, "b", 0, 1, 2) == (1, {"expired": 1, "erased": 1})
 
 
 def test_a_row_of_another_customer_withdraws_its_own_consent_alone(corpus: Corpus, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from corpus import door
 from corpus.errors import DoorClosed, Refused, UsageError
 from corpus.storage import audit_chain, records_schema
 from corpus.storage.database import writing
+from corpus.tables import erased, expiry
 from corpus.vault import consent, vault_schema
 from flows.reports.access import AccessReport, access
 from flows.steps import erase, erase_target
@@ -142,6 +143,14 @@ def test_what_was_erased_has_counts_alone(world: World) -> None:
     report = looked(world)
     assert (report.state, report.utterances, report.uses) == ("erased", (), {})
     assert report.erased_at is not None
+
+
+def test_what_retention_ended_is_said_to_have_expired_and_has_no_seconds(world: World) -> None:
+    assert looked(world).seconds > 0
+    erased.begin(world.corpus, (), {"unchosen": [world.ids[1]]})
+    expiry.expire_marked(world.corpus)
+    report = looked(world)
+    assert ([each.facts and each.facts.state for each in report.utterances], report.seconds) == (["expired"], 0)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

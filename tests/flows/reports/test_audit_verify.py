@@ -8,20 +8,29 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
 
 from corpus.handle import open_corpus
 from corpus.records.base import canonical_json
-from corpus.storage import audit_chain
+from corpus.storage import anchor, audit_chain
 from corpus.storage.database import writing
 from corpus.storage.operations import operation
-from corpus.tables import checkpoints, erasure, utterances
+from corpus.tables import checkpoints, erasure, expiry, retention, utterances
 from corpus.tables.checkpoints import Log
 from corpus.vault import consent, find, stated_consent, vault
 from corpus.vault.stated_consent import Agreement
-from flows.reports.audit_verify import NO_ANCHOR, NO_CHECKPOINT, AuditVerification, verify_audit
+from flows.reports import audit_verify
+from flows.reports.audit_verify import (
+    KEY_ALONE,
+    NEW_ANCHOR,
+    NO_ANCHOR,
+    NO_CHECKPOINT,
+    AuditVerification,
+    verify_audit,
+)
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from tests.corpus.stored import NOON, arrive
@@ -182,12 +191,43 @@ def test_an_account_that_was_forgotten_again_leaves_an_honest_home(home: Path) -
     assert problems(home, anchored=True) == ""
 
 
+def test_what_retention_ended_leaves_an_honest_home(home: Path) -> None:
+    with opened(settings_of(home)) as corpus:
+        ids = sorted(vault.ids_with_key(corpus.vault))
+        with writing(corpus.records) as conn:
+            retention.mark(conn, {"unchosen": ids[:2], "critical": ids[2:3]})
+        assert expiry.expire_marked(corpus) is not None
+    report = verified(home, anchored=True)
+    assert (report.problems, report.compared["erased and expired utterances"]) == ((), 7)
+
+
 def test_swept_keys_leave_an_honest_home(home: Path) -> None:
     with opened(settings_of(home)) as corpus:
         later = corpus.clock() + timedelta(days=1)
         known = sorted(vault.ids_with_key(corpus.vault))
         assert vault.sweep_orphans(corpus.vault, known[1:], later) == 1
     assert problems(home, anchored=True) == ""
+
+
+@pytest.mark.parametrize("sweep", ["of today", "of before"])
+def test_a_swept_key_of_a_home_of_before_leaves_an_honest_home(sweep: str, home: Path) -> None:
+    def without_sums(rows: list[dict[str, object]]) -> None:
+        for row in rows:
+            detail = json.loads(str(row["detail"]))
+            detail.pop("sum", None)
+            if sweep == "of before":
+                detail.pop("counts", None)
+            row["detail"] = canonical_json(detail)
+
+    rehash(home, "vault", without_sums)
+    with opened(settings_of(home)) as corpus:
+        known = sorted(vault.ids_with_key(corpus.vault))
+        assert vault.sweep_orphans(corpus.vault, known[1:], corpus.clock() + timedelta(days=1)) == 1
+    rehash(home, "vault", without_sums)
+    sign_anew(home)
+    assert problems(home) == ""
+    sql(home, "vault", "DELETE FROM keys WHERE destroyed_at IS NULL")
+    assert ("keys of ingest/1 were added or removed" in problems(home)) == (sweep == "of today")
 
 
 def test_an_anchor_that_lacks_the_newest_is_caught_up(home: Path) -> None:
@@ -200,6 +240,46 @@ def test_an_anchor_that_lacks_the_newest_is_caught_up(home: Path) -> None:
         arrive(corpus, 2, start=40, operation_id="ingest/4")
     report = verified(home, anchored=True)
     assert (report.anchored, report.remarks, report.problems) == (4, (), ())
+
+
+def test_a_key_without_a_checkpoint_is_wrong_where_the_anchor_has_one(home: Path) -> None:
+    for log in checkpoints.LOGS:
+        sql(home, log, "DELETE FROM audit_checkpoints")
+    report = verified(home)
+    assert (report.problems, report.remarks) == ((), (KEY_ALONE, NO_ANCHOR))
+    assert "the anchor has checkpoint 2, the home has none: they were removed" in problems(home, anchored=True)
+    given = arguments(home, overrides(home)[1])
+    assert earmark("audit", "key", *given).returncode == 0
+    assert (verified(home).checkpoints, verified(home).remarks) == (1, (NO_ANCHOR,))
+
+
+def test_a_home_of_before_with_an_anchor_to_come_is_honest(home: Path) -> None:
+    for log in checkpoints.LOGS:
+        sql(home, log, "DELETE FROM audit_checkpoints")
+    shutil.rmtree(home.with_name("home.anchor"))
+    assert problems(home, anchored=True) == ""
+    (home / "keys" / KEY).unlink()
+    assert problems(home, anchored=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(audit_verify, "_trees"), (checkpoints, "stored_notes"), (anchor, "read_notes")]
+)
+def test_what_another_command_seals_meanwhile_is_no_problem(
+    owner: ModuleType, name: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = getattr(owner, name)
+
+    def read_and_add(*given: object) -> object:
+        monkeypatch.undo()
+        found = read(*given)
+        with opened(settings_of(home)) as corpus:
+            arrive(corpus, 2, start=30, operation_id="ingest/3")
+        return found
+
+    monkeypatch.setattr(owner, name, read_and_add)
+    report = verified(home, anchored=True)
+    assert (report.problems, report.newest) == ((), 2 if name == "_trees" else 3)
 
 
 # --- the logs ---------------------------------------------------------------------------------------------------------
@@ -242,7 +322,7 @@ def test_one_that_was_signed_anew_with_the_key_is_told_by_the_anchor_alone(log: 
     sign_anew(home)
     report = verified(home)
     assert (report.problems, report.remarks) == ((), (NO_ANCHOR,))
-    assert f"{log}: checkpoint 1 of the anchor" in problems(home, anchored=True)
+    assert "put back to before checkpoint 1 of the anchor" in problems(home, anchored=True)
 
 
 def test_a_key_that_was_replaced_is_told_by_the_anchor(home: Path) -> None:
@@ -275,6 +355,23 @@ def test_two_databases_of_an_older_day_are_told_by_the_anchor_alone(home: Path) 
     assert "checkpoint 2 of the anchor" in problems(home, anchored=True)
 
 
+def test_a_home_that_was_put_back_and_went_on_is_told_and_what_to_do_is_named(home: Path) -> None:
+    for log in checkpoints.LOGS:
+        shutil.copy(home.with_name("monday") / f"{log}.db", home / f"{log}.db")
+    assert NEW_ANCHOR in problems(home, anchored=True)
+    with opened(settings_of(home)) as corpus:
+        consent.set_consent(corpus.vault, "account-2", set(), NOON + timedelta(days=3), "person:ann")
+    (problem,) = verified(home, anchored=True).problems
+    assert problem.startswith("the home was put back to before checkpoint 2 of the anchor")
+    assert problem.endswith(NEW_ANCHOR)
+    place = home.with_name("another") / "notes"
+    settings = small_settings(home, f"audit.anchor={place}", overrides(home)[1])
+    with opened(settings) as corpus:
+        arrive(corpus, 2, start=30, operation_id="ingest/3")
+    report = verify_audit(settings)
+    assert (report.problems, report.anchored) == ((), 3)
+
+
 def test_what_opens_beside_an_older_anchor_is_said(home: Path) -> None:
     for log in checkpoints.LOGS:
         shutil.copy(home.with_name("monday") / f"{log}.db", home / f"{log}.db")
@@ -291,7 +388,6 @@ def test_what_opens_beside_an_older_anchor_is_said(home: Path) -> None:
     [
         ({"vault": "DELETE FROM audit_checkpoints WHERE counter = 2"}, "the vault lacks checkpoint 2"),
         (dict.fromkeys(checkpoints.LOGS, "DELETE FROM audit_checkpoints WHERE counter = 1"), "1 is missing"),
-        (dict.fromkeys(checkpoints.LOGS, "DELETE FROM audit_checkpoints"), "no checkpoint: they were removed"),
         ({"vault": "UPDATE audit_checkpoints SET note = replace(note, '+00:00', '+00:01')"}, "is another one in"),
         (
             dict.fromkeys(checkpoints.LOGS, "UPDATE audit_checkpoints SET note = replace(note, 'time 2', 'time 1')"),

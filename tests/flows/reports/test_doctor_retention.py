@@ -49,3 +49,11 @@ def test_what_is_over_what_is_begun_and_what_has_a_key_again_is_named(corpus: Co
             conn.execute(sa.update(keys).where(same).values(wrapped=row.wrapped, destroyed_at=None))
     (found,) = problems(corpus)
     assert found.startswith("2 utterances that expired or were erased have a key again; the vault is older than the")
+
+
+def test_where_retention_would_refuse_it_says_what_to_do_instead(corpus: Corpus) -> None:
+    arrive(corpus, 12, arrived_at=NOON - timedelta(days=11))
+    (found,) = problems(corpus)
+    assert found.startswith("12 utterances have expired and still have their keys (12 unchosen); limits of retention")
+    assert found.endswith("or run earmark retain --yes")
+    assert "nightly" not in found

@@ -12,6 +12,7 @@ from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import audit_chain
 from corpus.tables import models, snapshots
 from corpus.vault import vault_schema
+from flows.reports.consent_table import show_change
 from flows.steps import consent, ingest
 from flows.steps.consent import Wanted
 from tests.flows.small_round import World, round_of
@@ -42,15 +43,25 @@ def learned_from(world: World, utterance_id: str) -> None:
         models.put_version(op.conn, ModelVersion("intent", "2", "run", snapshot.snapshot_id, "base", "", "nowhere"))
 
 
-def test_a_withdrawal_ends_leases_removes_clips_and_marks_what_learned_from_it(world: World) -> None:
+def test_a_withdrawal_ends_leases_removes_clips_and_marks_what_learned_from_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     world.export()
     learned_from(world, world.ids[1])
-    assert change(world, "account-1", Wanted(no=NO), dry_run=True).narrowed is None
+    listed = change(world, "account-1", Wanted(no=NO), dry_run=True)
+    assert (listed.narrowed, listed.weights) == (None, ("intent/2",))
+    assert change(world, "account-2", Wanted(no=NO), dry_run=True).weights == ()
+    assert change(world, "account-1", Wanted(no=frozenset({"annotate"})), dry_run=True).weights == ()
     assert world.ids[1] in world.leased()
     report = change(world, "account-1", Wanted(no=NO))
     assert report.reached is not None
     assert (report.accounts, report.unknown, report.reached.tasks, report.reached.task_files) == (1, 0, 1, 1)
-    assert report.reached.withdrawn == ("intent/2",)
+    assert report.reached.withdrawn == report.reached.destroyed == ("intent/2",)
+    assert change(world, "account-1", Wanted(no=NO), dry_run=True).weights == ()
+    show_change(report.to_json())
+    assert "versions whose weights were destroyed" in capsys.readouterr().out
+    show_change(listed.to_json())
+    assert "versions whose weights would be destroyed" in capsys.readouterr().out
     assert report.narrowed is not None
     assert world.ids[1] not in world.leased()
     assert len(world.clips()) == len(world.tasks()) == 3

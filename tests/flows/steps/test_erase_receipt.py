@@ -56,6 +56,7 @@ def test_it_names_every_place_with_count_and_time_and_nobody(erased: Erased) -> 
         "tasks: 0 files",
         "annotation server: 0 tasks",
         "model registry: 0 versions",
+        "weights: of 0 versions destroyed: none",
         "sealed by checkpoint 2: 3 rows of the records, 2 rows of the vault",
     ):
         assert line in text

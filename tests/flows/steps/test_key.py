@@ -17,6 +17,7 @@ from corpus.home_id import of_records
 from corpus.settings import CorpusSettings
 from corpus.storage import cipher
 from corpus.storage.database import reading
+from corpus.tables import checkpoints
 from corpus.vault import rewrap
 from corpus.vault.vault_schema import METADATA, audit, keys
 from flows.steps import key as step
@@ -199,6 +200,44 @@ def test_a_key_of_the_environment_is_changed_for_one_in_a_file(tmp_path: Path, m
     assert heard(corpus_at(home, key_file=file), ids) == before
     with pytest.raises(SettingsError, match="is missing"):
         corpus_at(home)
+
+
+def test_the_audit_key_goes_with_the_key_that_the_settings_name(tmp_path: Path) -> None:
+    home, first, second = tmp_path / "home", tmp_path / "k1", tmp_path / "k2"
+    key_encryption.write_key(first, cipher.new_key())
+    made(home, key_file=first)
+    corpus = corpus_at(home, key_file=first)
+    key = checkpoints.own_verifier(corpus)
+    assert checkpoints.key_file(corpus) == tmp_path / "k1.audit"
+    other = tmp_path / "other.audit"
+    other.write_text("another one")
+    with pytest.raises(Refused, match=f"{other} is another audit key than"):
+        step.rotate(corpus, "me", to=tmp_path / "other", keep=None, dry_run=False)
+    report = step.rotate(corpus, "me", to=second, keep=None, dry_run=False)
+    assert report.next_step is not None
+    assert report.next_step.endswith(f"the audit key was copied to {tmp_path / 'k2.audit'}")
+    corpus.close()
+    again = corpus_at(home, key_file=second)
+    assert (checkpoints.key_file(again), checkpoints.own_verifier(again)) == (tmp_path / "k2.audit", key)
+    assert (tmp_path / "k2.audit").stat().st_mode & 0o777 == 0o600
+    again.close()
+
+
+def test_the_audit_key_of_the_default_place_is_found_by_settings_that_name_a_file(tmp_path: Path) -> None:
+    home, named = tmp_path / "home", tmp_path / "elsewhere" / "kek"
+    made(home)
+    corpus = corpus_at(home)
+    key, file = checkpoints.own_verifier(corpus), checkpoints.key_file(corpus)
+    named.parent.mkdir()
+    place(corpus).rename(named)
+    corpus.close()
+    again = corpus_at(home, key_file=named)
+    assert (checkpoints.key_file(again), checkpoints.own_verifier(again)) == (file, key)
+    assert step.rotate(again, "me", to=named.with_name("new"), keep=None, dry_run=False).next_step is not None
+    again.close()
+    later = corpus_at(home, key_file=named.with_name("new"))
+    assert checkpoints.own_verifier(later) == key
+    later.close()
 
 
 def test_every_column_that_the_key_encrypts_is_wrapped_anew() -> None:

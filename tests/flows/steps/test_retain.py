@@ -155,10 +155,11 @@ def test_what_the_limits_of_before_end_has_no_bound_and_ends_also_where_others_a
     settings = small_settings(tmp_path / "home")
     corpus = corpus_at(tmp_path / "home", retention_days=30)
     now = corpus.clock()
-    for start, count, age in ((0, 30, 40), (40, 14, 10), (60, 2, 0)):
+    for start, count, age in ((0, 30, 30), (40, 14, 10), (60, 2, 0)):
         arrived = now - timedelta(days=age, hours=1)
         arrive(corpus, count, start=start, arrived_at=arrived, operation_id=f"ingest/{start}")
     retention.apply_limits(corpus, retention.limits_of(corpus.settings))
+    retention.note_run(corpus, now - timedelta(days=2))
     corpus.close()
     shorter = corpus_at(tmp_path / "home", retention_days=5)
     report = retain.retain(shorter, settings)
@@ -175,3 +176,45 @@ def test_a_few_are_ended_by_new_limits_without_a_question(tmp_path: Path):
         assert retain.retain(corpus, settings).expired == {"unchosen": 10}
         with corpus.read() as conn:
             assert retention.applied_limits(conn) == retention.limits_of(corpus.settings)
+
+
+@pytest.mark.parametrize(("days", "explained"), [(1, True), (7, True), (40, False), (3650, False)])
+def test_a_clock_that_is_further_on_than_nights_explain_ends_nothing_much_unattended(
+    tmp_path: Path, days: int, explained: bool
+):
+    settings = small_settings(tmp_path / "home")
+    corpus = corpus_at(tmp_path / "home", retention_days=30)
+    now = corpus.clock()
+    arrive(corpus, 20, arrived_at=now - timedelta(days=29, hours=23))
+    assert retain.retain(corpus, settings).expired == {}
+    corpus.close()
+    later = corpus_at(tmp_path / "home", now=now + timedelta(days=days), retention_days=30)
+    arrive(later, 20, start=30, arrived_at=now - timedelta(days=15), operation_id="ingest/1")
+    report = retain.retain(later, settings)
+    ended = {"unchosen": 20}  # within a week of the last run, by any clock
+    assert (report.expired, held(later)) == (ended, 20)
+    assert (report.refused is None) == explained
+    if not explained:
+        assert report.refused is not None
+        assert f"retention last ran on {now:%Y-%m-%d}, which does not explain that 20 of the 20" in report.refused
+        assert retain.retain(later, settings).refused == report.refused
+    later.close()
+    right = corpus_at(tmp_path / "home", now=now + timedelta(days=1), retention_days=30)
+    assert retain.retain(right, settings).refused is None
+    right.close()
+
+
+def test_rows_that_are_past_their_time_when_they_come_end_only_with_a_question(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    corpus = corpus_at(tmp_path / "home", retention_days=30)
+    arrive(corpus, 20)
+    assert retain.retain(corpus, settings).refused is None
+    arrive(corpus, 12, start=30, arrived_at=corpus.clock() - timedelta(days=200), operation_id="ingest/1")
+    for _ in range(2):
+        report = retain.retain(corpus, settings)
+        assert (report.expired, held(corpus)) == ({}, 32)
+        assert report.refused is not None
+        assert "which does not explain that 12 of the 32" in report.refused
+    assert retain.retain(corpus, settings, unbounded=True).expired == {"unchosen": 12}
+    assert retain.retain(corpus, settings).refused is None
+    corpus.close()
