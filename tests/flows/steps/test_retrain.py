@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import urllib.request
 from dataclasses import replace
 from datetime import timedelta
@@ -203,7 +205,9 @@ def test_a_training_that_diverged_is_refused_once_and_names_the_setting(home: Pa
 def prefect_log(url: str) -> list[str]:
     """Return the newest lines of all flow runs in Prefect's log."""
     body = json.dumps({"limit": 200, "sort": "TIMESTAMP_DESC"}).encode()
-    request = urllib.request.Request(f"{url}/logs/filter", body, {"Content-Type": "application/json"})
+    secret = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {secret}"}
+    request = urllib.request.Request(f"{url}/logs/filter", body, headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return [line["message"] for line in json.load(answer)]
 
