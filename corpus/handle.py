@@ -161,7 +161,7 @@ def make_home(home: Path) -> None:
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if is_open(home):
+        if any(is_open(path) for path in (home, home / "records.db") if path.exists()):  # the latter in homes of before
             close_to_others(home)
     except OSError as error:
         raise SettingsError(

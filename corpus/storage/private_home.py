@@ -46,9 +46,9 @@ def close_to_others(home: Path) -> int:
     return closed
 
 
-def is_open(home: Path) -> bool:
-    """Return whether others have any right on the folder of a home that is this user's."""
-    return _is_open(home.stat())
+def is_open(path: Path) -> bool:
+    """Return whether others have any right on a file or folder that is this user's."""
+    return _is_open(path.stat())
 
 
 def open_to_others(home: Path) -> Iterator[tuple[Path, int]]:

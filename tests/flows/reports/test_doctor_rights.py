@@ -14,11 +14,11 @@ def test_what_others_can_open_is_named_and_closed(tmp_path: Path) -> None:
     manifest = write(tmp_path / "m.jsonl", [row(tmp_path, 1)])
     assert earmark("ingest", str(manifest), *arguments(home)).returncode == 0
     assert check_rights(home) == ({"open to others": 0}, [])
-    (home / "records.db").chmod(0o644)
+    (home / "content").chmod(0o755)
     named = earmark("doctor", *arguments(home))
     assert named.returncode == 1
-    assert "rights: others than the owner of the home have rights on records.db" in named.stdout
+    assert "rights: others than the owner of the home have rights on content" in named.stdout
     repaired = earmark("doctor", "--repair", *arguments(home))
     assert repaired.returncode == 0, repaired.stdout
     assert "rights of others" in repaired.stdout
-    assert (home / "records.db").stat().st_mode & 0o777 == 0o600
+    assert (home / "content").stat().st_mode & 0o777 == 0o700
