@@ -245,10 +245,18 @@ def vault_reader(corpus: Corpus) -> Any:
     return reading(corpus.vault.engine)
 
 
-def test_refused_audio_leaves_no_trace_in_the_vault(corpus: Corpus, tmp_path: Path) -> None:
-    ingest(corpus, write(tmp_path / "m.jsonl", [row(tmp_path, 1, audio="none.wav")]), SETTINGS)
+@pytest.mark.parametrize("audio", ["none.wav", "broken.wav"])
+def test_of_a_row_that_is_refused_or_waits_the_vault_has_a_keyed_hash_alone(
+    audio: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    """By it an erasure finds the account and keeps the row out, which may be offered again with a clip that is whole."""
+    (tmp_path / "broken.wav").write_bytes(b"no audio at all")
+    ingest(corpus, write(tmp_path / "m.jsonl", [row(tmp_path, 1, audio=audio)]), SETTINGS)
     with vault_reader(corpus) as conn:
-        assert conn.execute(sa.select(vault_schema.accounts)).all() == []
+        (account,) = conn.execute(sa.select(vault_schema.accounts)).all()
+        assert account.account is None
+        assert "customer-1" not in str(account)
+        assert conn.execute(sa.select(vault_schema.keys)).all() == []
 
 
 def test_opting_out_of_annotation_is_kept_and_withdrawing_reaches_back(corpus: Corpus, tmp_path: Path) -> None:
