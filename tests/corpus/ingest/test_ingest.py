@@ -249,7 +249,7 @@ def vault_reader(corpus: Corpus) -> Any:
 def test_of_a_row_that_is_refused_or_waits_the_vault_has_a_keyed_hash_alone(
     audio: str, corpus: Corpus, tmp_path: Path
 ) -> None:
-    """By it an erasure finds the account and keeps the row out, which may be offered again with a clip that is whole."""
+    """By it an erasure finds the account and keeps the row out, which may be offered again with a whole clip."""
     (tmp_path / "broken.wav").write_bytes(b"no audio at all")
     ingest(corpus, write(tmp_path / "m.jsonl", [row(tmp_path, 1, audio=audio)]), SETTINGS)
     with vault_reader(corpus) as conn:
