@@ -72,13 +72,13 @@ def test_every_hearing_is_checked_and_audited(at: Studio):
     from corpus.storage.records_schema import audit as chain
 
     url = at.there()[0].data["audio"]
-    heard = httpx.get(url)
+    heard = httpx.get(url, follow_redirects=True)  # to the session of this browser
     assert heard.content[:4] == b"RIFF"
     assert audit_chain.show(at.world.corpus.records, chain, 1)[0].actor == "person:anybody"
     assert httpx.get(url.replace("until=", "until=9")).status_code == 404
     assert httpx.get(url.replace("who=", "who=eve")).status_code == 404
     at.world.after(4)
-    assert httpx.get(url).status_code == 404
+    assert httpx.get(url, follow_redirects=True).status_code == 404
 
 
 def test_what_nobody_may_hear_any_more_is_gone_and_silent(at: Studio):
@@ -86,7 +86,7 @@ def test_what_nobody_may_hear_any_more_is_gone_and_silent(at: Studio):
     at.answer(at.there()[1])
     with writing(at.world.corpus.records) as conn:
         utterances.set_aside(conn, [rounds.utterance_of(conn, row.task_id)], "critical_data")
-    assert httpx.get(row.data["audio"]).status_code == 404
+    assert httpx.get(row.data["audio"], follow_redirects=True).status_code == 404
     at.world.sweep()
     assert at.settle() == studio.SettleReport(1)
     assert row.task_id not in {each.task_id for each in at.there()}
