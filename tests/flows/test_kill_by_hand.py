@@ -100,7 +100,8 @@ def _same_as_undisturbed(undisturbed: dict[str, Any], settings: Settings) -> Non
         assert found[name] == expected, name
     verified = verify_audit(settings)
     assert verified.problems == ()
-    assert min(verified.records, verified.vault, verified.checkpoints) > 0
+    assert min(verified.records, verified.vault) > 0
+    assert verified.checkpoints > 0 or verified.unsealed > 0  # what was killed after its last row, the next row seals
     with opened(settings) as corpus:
         assert orphans.missing(corpus) == []
 

@@ -78,7 +78,7 @@ def test_tasks_go_there_answers_come_back_and_what_is_over_is_gone(shelf: Shelf)
     assert annotation_backends.push(corpus, settings) == PushReport(sent=CLIPS, removed=0, open_there=CLIPS)
     assert annotation_backends.push(corpus, settings) == PushReport(sent=0, removed=0, open_there=CLIPS)
     first, second, *_ = shelf.held()
-    assert httpx.get(shelf.held()[first]).content[:4] == b"RIFF"
+    assert httpx.get(shelf.held()[first], follow_redirects=True).content[:4] == b"RIFF"
     assert not list(settings.task_folder.rglob("*.wav"))
 
     shelf.answer(first)
